@@ -1,0 +1,1 @@
+"""Makes packages out of trained models, proven equal to what was trained."""

@@ -1,0 +1,74 @@
+"""What executes a model's graph: the protocol that every engine keeps, and the registry that finds one by name."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+import msgspec
+
+from modelport.runtime.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+GROUP: Final = "modelport.engines"
+DEFAULT: Final = "onnxruntime"
+# The default is found without a search through the installed distributions' metadata.
+_BUILT_IN: Final = {DEFAULT: ("modelport.runtime.engines.ort", "OrtEngine")}
+
+
+class EngineRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine is made from: a model's verified bytes and how to run them.
+
+    `files` are all files of the package by name, for engines that bring their own form of the model. `providers` are
+    names such as `cpu` or `cuda`, the first that fits is used; empty leaves the choice to the engine.
+    """
+
+    model: bytes
+    outputs: tuple[str, ...]
+    external_data: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}
+    threads: int = 1
+    providers: tuple[str, ...] = ()
+
+
+class Engine(Protocol):
+    """An opened model. `run` may be called from several threads at once."""
+
+    @property
+    def description(self) -> str:
+        """Name, version and execution provider in use, such as `onnxruntime 1.32.0 (cpu)`."""
+
+    def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> Sequence[NDArray[np.generic]]:
+        """Execute the graph on checked inputs; the outputs come in the order that was requested.
+
+        Raises `ScoringError` when the engine fails.
+        """
+
+
+class EngineFactory(Protocol):
+    """What an entry point of the group `modelport.engines` names: makes an engine, usually the engine's class."""
+
+    def __call__(self, request: EngineRequest) -> Engine:
+        """Open the model; raises `InvalidPackageError` if the engine cannot."""
+
+
+def open_engine(request: EngineRequest, name: str = DEFAULT) -> Engine:
+    """Open `request` with the engine called `name`; raises `UnknownNameError` listing the known ones."""
+    return _factory(name)(request)
+
+
+def _factory(name: str) -> EngineFactory:
+    if (built_in := _BUILT_IN.get(name)) is not None:
+        module, attribute = built_in
+        return cast("EngineFactory", getattr(import_module(module), attribute))
+    found = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if name not in found:
+        known = ", ".join(sorted({*found, *_BUILT_IN}))
+        raise UnknownNameError(f"engine `{name}`: expected one of {known}")
+    return cast("EngineFactory", found[name].load())

@@ -1,0 +1,139 @@
+"""Checks an opened package against its golden samples: the gate that every target passes before it takes traffic."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
+import numpy as np
+
+from . import cpu
+from .errors import FailedCheckError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .package import Spread, Tolerance
+    from .scorer import Scorer
+
+Verdict = Literal["identical", "within bound", "plausible", "failed"]
+_DEVIATIONS: Final = 8.0
+
+
+class OutputCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """How one output compared: `worst` is the largest absolute difference to what was expected."""
+
+    name: str
+    verdict: Verdict
+    worst: float = 0.0
+    reason: str = ""
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of scoring all golden samples.
+
+    `identical`: the recorded bits. `within bound`: other bits, inside the recorded tolerance of what the trained model
+    gave. `plausible`: the model is not deterministic and stays inside what it was seen to do. `same_cpu`: whether this
+    CPU is of the recorded kind.
+    """
+
+    verdict: Verdict
+    samples: int
+    engine: str
+    same_cpu: bool
+    outputs: tuple[OutputCheck, ...]
+
+
+def check(scorer: Scorer) -> Check:
+    """Score every golden sample of `scorer` and compare each output with the recorded ones."""
+    samples = scorer.samples
+    results: dict[str, list[OutputCheck]] = {spec.name: [] for spec in scorer.signature.outputs}
+    count = 0
+    for inputs, expected, recorded in zip(samples.inputs, samples.expected, samples.recorded, strict=True):
+        got = scorer.runner.run(inputs)
+        count += len(next(iter(inputs.values()))) if scorer.signature.has_rows else 1
+        for name, found in results.items():
+            spread = samples.spread.get(name)
+            found.append(_compare(name, got[name], expected[name], recorded[name], samples.tolerance[name], spread))
+    outputs = tuple(max(found, key=_severity) for found in results.values())
+    return Check(
+        verdict=max(outputs, key=_severity).verdict,
+        samples=count,
+        engine=scorer.engine.description,
+        same_cpu=cpu.fingerprint() == scorer.manifest.cpu,
+        outputs=outputs,
+    )
+
+
+def require(scorer: Scorer) -> Check:
+    """Check `scorer` and raise `FailedCheckError` naming the output unless it passes."""
+    result = check(scorer)
+    for output in result.outputs:
+        if output.verdict == "failed":
+            raise FailedCheckError(
+                f"package `{scorer.manifest.name}`: output `{output.name}` does not reproduce the golden samples: {output.reason}"
+            )
+    return result
+
+
+def _severity(output: OutputCheck) -> tuple[int, float]:
+    return ("identical", "within bound", "plausible", "failed").index(output.verdict), output.worst
+
+
+def _compare(
+    name: str,
+    got: NDArray[Any],
+    expected: NDArray[Any],
+    recorded: NDArray[Any],
+    tolerance: Tolerance,
+    spread: Spread | None,
+) -> OutputCheck:
+    if got.shape != recorded.shape or got.dtype != recorded.dtype:
+        reason = f"expected {recorded.dtype} {list(recorded.shape)}, got {got.dtype} {list(got.shape)}"
+        return OutputCheck(name=name, verdict="failed", worst=float("inf"), reason=reason)
+    if spread is not None:
+        return _plausible(name, got, spread)
+    if same_bits(got, recorded):
+        return OutputCheck(name=name, verdict="identical", worst=_worst(got, expected))
+    if got.dtype.kind not in "fc":
+        wrong = int(np.count_nonzero(got != expected))
+        if wrong == 0:
+            return OutputCheck(name=name, verdict="within bound")
+        reason = f"{wrong} of {got.size} values differ"
+        return OutputCheck(name=name, verdict="failed", worst=float(wrong), reason=reason)
+    worst = _worst(got, expected)
+    if np.allclose(got, expected, rtol=tolerance.relative, atol=tolerance.absolute, equal_nan=True):
+        return OutputCheck(name=name, verdict="within bound", worst=worst)
+    reason = f"off by {worst:.3g}, allowed {tolerance.absolute:.3g} + {tolerance.relative:.3g} of the value"
+    return OutputCheck(name=name, verdict="failed", worst=worst, reason=reason)
+
+
+def same_bits(left: NDArray[Any], right: NDArray[Any]) -> bool:
+    """Return whether two arrays have one dtype, one shape and the same bits; strings are compared as strings."""
+    if left.dtype != right.dtype or left.shape != right.shape:
+        return False
+    if left.dtype.kind == "O":
+        return left.tolist() == right.tolist()
+    return np.ascontiguousarray(left).tobytes() == np.ascontiguousarray(right).tobytes()
+
+
+def _worst(got: NDArray[Any], expected: NDArray[Any]) -> float:
+    if got.dtype.kind not in "fc" or got.size == 0 or got.shape != expected.shape:
+        return 0.0
+    with np.errstate(invalid="ignore"):
+        difference = np.abs(got.astype(np.float64) - expected.astype(np.float64))
+    both_nan = np.isnan(got.astype(np.float64)) & np.isnan(expected.astype(np.float64))
+    difference = np.where(both_nan, 0.0, np.where(np.isnan(difference), np.inf, difference))
+    return float(difference.max())
+
+
+def _plausible(name: str, got: NDArray[Any], spread: Spread) -> OutputCheck:
+    if got.dtype.kind not in "fiu":
+        return OutputCheck(name=name, verdict="plausible")
+    values = got.astype(np.float64)
+    reach = _DEVIATIONS * max(spread.deviation, np.finfo(np.float32).eps * max(1.0, abs(spread.mean)))
+    low, high = min(spread.lowest, spread.mean - reach), max(spread.highest, spread.mean + reach)
+    if np.all(np.isfinite(values)) and values.size and values.min() >= low and values.max() <= high:
+        return OutputCheck(name=name, verdict="plausible")
+    reason = f"expected values from {low:.3g} to {high:.3g}, got {values.min():.3g} to {values.max():.3g}"
+    return OutputCheck(name=name, verdict="failed", worst=float("inf"), reason=reason)

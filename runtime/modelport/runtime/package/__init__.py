@@ -1,0 +1,40 @@
+"""The package: a directory with a manifest, read and verified."""
+
+from .manifest import (
+    FORMAT_VERSION,
+    Contract,
+    Execution,
+    FileEntry,
+    Manifest,
+    Producer,
+    Proof,
+    ProofKind,
+    Requirements,
+    Role,
+    check_name,
+    digest_line,
+    digest_of,
+)
+from .reader import Package, open_package
+from .samples import Samples, Spread, Tolerance
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Contract",
+    "Execution",
+    "FileEntry",
+    "Manifest",
+    "Package",
+    "Producer",
+    "Proof",
+    "ProofKind",
+    "Requirements",
+    "Role",
+    "Samples",
+    "Spread",
+    "Tolerance",
+    "check_name",
+    "digest_line",
+    "digest_of",
+    "open_package",
+]

@@ -1,0 +1,185 @@
+"""The manifest of a package: what it says of itself, as frozen structs and canonical JSON.
+
+What version 1 promises to later versions is written in docs/package-format.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final, Literal
+
+import msgspec
+
+from modelport.runtime import strictjson
+from modelport.runtime.errors import InvalidInputError, InvalidPackageError
+from modelport.runtime.signature import Signature
+
+FORMAT_VERSION: Final = 1
+MANIFEST: Final = "manifest.json"
+DIGEST: Final = "manifest.sha256"
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
+
+Role = Literal["model", "external-data", "script", "environment", "resources", "samples", "statistics", "parity"]
+Contract = Literal["float32", "float64"]
+ProofKind = Literal["trained", "expected", "reference", "self"]
+
+
+class FileEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One file of the package: its role, its length in bytes and its SHA-256 in hexadecimal."""
+
+    role: Role
+    size: int
+    sha256: str
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the engine must run the model so that the samples' answers come out.
+
+    `pad`: a single row is scored as two, because a batch of one gives other bits.
+    """
+
+    threads: int = 1
+    pad: bool = False
+
+
+class Producer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What made the package: the model's class and framework, and the version of every library that took part."""
+
+    framework: str
+    model: str
+    versions: dict[str, str]
+
+
+class Requirements(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The oldest ONNX Runtime that runs the model, its IR version, and its operator set by domain (`""` is ONNX's)."""
+
+    onnxruntime: str
+    ir_version: int
+    opsets: dict[str, int]
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What parity rests on and what it came to; the whole report is the file of role `parity`.
+
+    `passed` is false only where a user accepted the differences (`accepted`).
+    """
+
+    kind: ProofKind
+    passed: bool
+    accepted: bool = False
+    rows: int
+    label_mismatches: int = 0
+    ties: int = 0
+    rows_over_tolerance: int = 0
+    max_absolute: float = 0.0
+    max_relative: float = 0.0
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that a package says of itself. It holds no time, host, user or path."""
+
+    format_version: int
+    name: str
+    version: str
+    signature: Signature
+    contract: Contract
+    execution: Execution
+    deterministic: bool
+    cpu: str
+    proof: Proof
+    producer: Producer
+    requires: Requirements
+    files: dict[str, FileEntry]
+
+    def encode(self) -> bytes:
+        """Return the canonical bytes, which the package's digest is taken over."""
+        return strictjson.canonical(self)
+
+    def names(self, role: Role) -> tuple[str, ...]:
+        """Return the files of `role`, in order of their names."""
+        return tuple(sorted(name for name, entry in self.files.items() if entry.role == role))
+
+    def name_of(self, role: Role) -> str:
+        """Return the one file of `role`; raises `InvalidPackageError` if there is not exactly one."""
+        found = self.names(role)
+        if len(found) != 1:
+            raise InvalidPackageError(f"manifest: expected one file of role `{role}`, got {len(found)}")
+        return found[0]
+
+
+def digest_of(manifest: bytes) -> str:
+    """Return the digest that names a package, `sha256:` and 64 hexadecimal digits, from its manifest's bytes."""
+    return f"sha256:{hashlib.sha256(manifest).hexdigest()}"
+
+
+def digest_line(manifest: bytes) -> bytes:
+    """Return the content of `manifest.sha256`: what `sha256sum -c` reads."""
+    return f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST}\n".encode()
+
+
+def decode(text: bytes) -> Manifest:
+    """Decode and validate a manifest.
+
+    Raises `InvalidPackageError` for another format version, unknown or missing fields, duplicate keys, deep nesting,
+    text that is not canonical, unusable names and unsafe file paths.
+    """
+    try:
+        version = strictjson.decode(text, _FormatVersion).format_version
+        if version != FORMAT_VERSION:
+            raise InvalidPackageError(
+                f"manifest: expected format version {FORMAT_VERSION}, got {version}",
+                hint="install a newer modelport" if version > FORMAT_VERSION else None,
+            )
+        manifest = strictjson.decode(text, Manifest)
+    except InvalidInputError as error:
+        raise InvalidPackageError(f"manifest: {error.message.removeprefix('JSON: ')}") from error
+    if manifest.encode() != text:
+        raise InvalidPackageError("manifest: expected canonical JSON, got the same content written otherwise")
+    _validate(manifest)
+    return manifest
+
+
+def check_name(kind: str, name: str) -> None:
+    """Raise `InvalidInputError` unless `name` can be a package's name or version."""
+    if not NAME.fullmatch(name):
+        raise InvalidInputError(
+            f"{kind}: expected 1 to 128 letters, digits, `.`, `_`, `+` or `-`, the first a letter or digit, got `{name[:140]}`"
+        )
+
+
+class _FormatVersion(msgspec.Struct):
+    format_version: int
+
+
+_SEGMENT: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}")
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_BATCH: Final = re.compile(r"rows|none|fixed:[1-9][0-9]{0,8}")
+
+
+def _validate(manifest: Manifest) -> None:
+    try:
+        check_name("name", manifest.name)
+        check_name("version", manifest.version)
+    except InvalidInputError as error:
+        raise InvalidPackageError(f"manifest: {error.message}") from error
+    if not _BATCH.fullmatch(manifest.signature.batch):
+        raise InvalidPackageError(
+            f"manifest: expected batch `rows`, `none` or `fixed:N`, got `{manifest.signature.batch}`"
+        )
+    if not 1 <= manifest.execution.threads <= 1024:  # noqa: PLR2004
+        raise InvalidPackageError(f"manifest: expected 1 to 1024 threads, got {manifest.execution.threads}")
+    folded: dict[str, str] = {}
+    for name, entry in manifest.files.items():
+        if not all(_SEGMENT.fullmatch(part) for part in name.split("/")) or name in (MANIFEST, DIGEST):
+            raise InvalidPackageError(f"manifest: expected a plain relative file name, got `{name}`")
+        if (other := folded.setdefault(name.casefold(), name)) != name:
+            raise InvalidPackageError(
+                f"manifest: expected names that differ by more than case, got `{other}` and `{name}`"
+            )
+        if entry.size < 0 or not _SHA256.fullmatch(entry.sha256):
+            raise InvalidPackageError(
+                f"manifest: expected a size and a SHA-256 for `{name}`, got {entry.size} and `{entry.sha256}`"
+            )
+    for role in ("model", "samples"):
+        manifest.name_of(role)  # type: ignore[arg-type]

@@ -1,0 +1,147 @@
+"""Tiny real ONNX models, and packages of them, for tests that need no training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from modelport.packager.package import PackagePlan, plan_package, write_package
+from modelport.runtime import cpu
+from modelport.runtime.engines import EngineRequest, open_engine
+from modelport.runtime.package import Execution, Producer, Proof, Requirements, Samples, Tolerance
+from modelport.runtime.package import samples as samples_file
+from modelport.runtime.scorer import GraphRunner
+from modelport.runtime.signature import Signature, TensorSpec
+
+
+def _model(nodes: list, inputs: list, outputs: list, constants: dict) -> bytes:
+    initializers = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "tiny", inputs, outputs, initializers)
+    opsets = [helper.make_opsetid("", 21)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
+
+
+def plan(  # noqa: PLR0913
+    name: str,
+    model: bytes,
+    signature: Signature,
+    inputs: list[dict],
+    *,
+    pad: bool = False,
+    external: dict | None = None,
+) -> PackagePlan:
+    """Plan a package of `model`, its samples scored by ONNX Runtime."""
+    execution = Execution(pad=pad)
+    request = EngineRequest(
+        model=model, outputs=tuple(spec.name for spec in signature.outputs), external_data=external or {}
+    )
+    runner = GraphRunner(open_engine(request), signature, execution)
+    outputs = [runner.run(call) for call in inputs]
+    tolerance = {spec.name: Tolerance(1e-6, 1e-6) for spec in signature.outputs}
+    files = {
+        "model.onnx": ("model", model),
+        "samples.npz": ("samples", samples_file.encode(Samples(inputs, outputs, outputs, tolerance, {}), signature)),
+        **{file: ("external-data", data) for file, data in (external or {}).items()},
+    }
+    return plan_package(
+        name=name,
+        version="1",
+        signature=signature,
+        contract="float32",
+        execution=execution,
+        deterministic=True,
+        cpu=cpu.fingerprint(),
+        proof=Proof(kind="self", passed=True, rows=len(inputs)),
+        producer=Producer(framework="onnx", model="tiny", versions={}),
+        requires=Requirements(onnxruntime="1.30", ir_version=10, opsets={"": 21}),
+        files=files,
+    )
+
+
+def linear(path: Path, *, nullable: bool = False) -> Path:
+    """`x` FP32 [-1, 4] -> `y` FP32 [-1, 3]: y = x @ W + b, a row alone is padded."""
+    rng = np.random.default_rng(7)
+    model = _model(
+        [helper.make_node("Gemm", ["x", "w", "b"], ["y"])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 3])],
+        {"w": rng.normal(size=(4, 3)).astype(np.float32), "b": rng.normal(size=3).astype(np.float32)},
+    )
+    signature = Signature(
+        inputs=(TensorSpec(name="x", datatype="FP32", shape=(-1, 4), nullable=nullable),),
+        outputs=(TensorSpec(name="y", datatype="FP32", shape=(-1, 3)),),
+        rows_identical=True,
+    )
+    inputs = [{"x": rng.normal(size=(5, 4)).astype(np.float32)}]
+    return write_package(plan("linear", model, signature, inputs, pad=True), path)
+
+
+def table(path: Path) -> Path:
+    """Three columns [-1, 1], `amount` FP64 nullable, `count` INT64, `city` BYTES nullable -> `total` FP64, `town` BYTES."""
+    model = _model(
+        [
+            helper.make_node("Cast", ["count"], ["count64"], to=TensorProto.DOUBLE),
+            helper.make_node("Add", ["amount", "count64"], ["total"]),
+            helper.make_node("Identity", ["city"], ["town"]),
+        ],
+        [
+            helper.make_tensor_value_info("amount", TensorProto.DOUBLE, [None, 1]),
+            helper.make_tensor_value_info("count", TensorProto.INT64, [None, 1]),
+            helper.make_tensor_value_info("city", TensorProto.STRING, [None, 1]),
+        ],
+        [
+            helper.make_tensor_value_info("total", TensorProto.DOUBLE, [None, 1]),
+            helper.make_tensor_value_info("town", TensorProto.STRING, [None, 1]),
+        ],
+        {},
+    )
+    signature = Signature(
+        inputs=(
+            TensorSpec(name="amount", datatype="FP64", shape=(-1, 1), nullable=True),
+            TensorSpec(name="count", datatype="INT64", shape=(-1, 1)),
+            TensorSpec(name="city", datatype="BYTES", shape=(-1, 1), nullable=True, null=""),
+        ),
+        outputs=(
+            TensorSpec(name="total", datatype="FP64", shape=(-1, 1)),
+            TensorSpec(name="town", datatype="BYTES", shape=(-1, 1)),
+        ),
+        rows_identical=True,
+    )
+    inputs = [
+        {
+            "amount": np.array([[0.1], [np.nan], [2.5]]),
+            "count": np.array([[1], [2], [3]]),
+            "city": np.array([["Bern"], ["Zürich"], [""]], object),
+        }
+    ]
+    return write_package(plan("table", model, signature, inputs), path)
+
+
+def external(path: Path) -> Path:
+    """`x` FP32 [-1, 4] -> `y` FP32 [-1, 4]: y = x + c, with c in `weights.bin` beside the model."""
+    constant = np.arange(4, dtype=np.float32)
+    proto = onnx.load_from_string(
+        _model(
+            [helper.make_node("Add", ["x", "c"], ["y"])],
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 4])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 4])],
+            {"c": constant},
+        )
+    )
+    tensor = proto.graph.initializer[0]
+    data = tensor.raw_data
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in {"location": "weights.bin", "offset": "0", "length": str(len(data))}.items():
+        tensor.external_data.add(key=key, value=value)
+    signature = Signature(
+        inputs=(TensorSpec(name="x", datatype="FP32", shape=(-1, 4)),),
+        outputs=(TensorSpec(name="y", datatype="FP32", shape=(-1, 4)),),
+        rows_identical=True,
+    )
+    inputs = [{"x": np.ones((3, 4), np.float32)}]
+    made = plan("external", proto.SerializeToString(), signature, inputs, external={"weights.bin": data})
+    return write_package(made, path)
