@@ -1,0 +1,103 @@
+"""Turns trained models into ONNX: the protocol that every converter keeps, and the registry that finds one for a model."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+
+import msgspec
+
+from modelport.runtime.errors import MissingExtraError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from modelport.packager.rows import Rows
+    from modelport.packager.trees import TreeGroup
+    from modelport.runtime.package import Contract, Producer, ProofKind
+    from modelport.runtime.signature import Signature
+
+    Arrays = dict[str, NDArray[np.generic]]
+
+GROUP: Final = "modelport.converters"
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
+    """What a converted model is compared with.
+
+    `answer` takes rows (see `packager.rows`) and returns every output by name; `margin`, where labels are given,
+    returns by how much the original's best class leads, one number a row. `accepts` says which rows it can answer.
+    """
+
+    proof: ProofKind
+    description: str
+    answer: Callable[[Rows], Arrays]
+    margin: Callable[[Rows], NDArray[np.float64]] | None = None
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to convert a model, before parity has judged it.
+
+    `sample` holds the rows that were given, `ready` rows of which reference answers cannot be had elsewhere (proof
+    `expected`). `trees` are the model's tree ensembles, whose thresholds are probed. `notes` says what was repaired.
+    """
+
+    model: bytes
+    signature: Signature
+    contract: Contract
+    reference: Reference
+    sample: Rows
+    null: str = ""
+    producer: Producer
+    external_data: dict[str, bytes] = {}
+    trees: tuple[TreeGroup, ...] = ()
+    notes: tuple[str, ...] = ()
+    only_sample: bool = False
+
+
+class Converter(Protocol):
+    """Converts the models of one framework."""
+
+    name: str
+
+    def accepts(self, model: Any) -> bool:
+        """Return whether `model` is one of this framework's, importing nothing to decide it."""
+
+    def candidates(self, model: Any, sample: Any, contract: Contract | None) -> Iterator[Candidate]:
+        """Yield ways to convert `model`, the best first, each only made when it is asked for.
+
+        `sample` is what the model was trained on or a part of it; `contract`, if given, is the only one to try.
+        Raises `ConversionError` with the reason and the remedy when there is no way.
+        """
+
+
+def converter_for(model: Any) -> Converter:
+    """Return the converter whose framework `model` belongs to.
+
+    Raises `UnknownNameError` naming the known frameworks, `MissingExtraError` if the converter's extra is missing.
+    """
+    found: Mapping[str, Any] = {entry.name: entry for entry in entry_points(group=GROUP)}
+    for name, entry in sorted(found.items()):
+        try:
+            converter = cast("Converter", entry.load()())
+        except ModuleNotFoundError as error:
+            if name == framework_of(model):
+                raise MissingExtraError(
+                    f"converter `{name}`: expected {error.name} to be installed",
+                    hint=f'pip install "modelport[{name}]"',
+                ) from error
+            continue
+        if converter.accepts(model):
+            return converter
+    known = ", ".join(sorted(found))
+    raise UnknownNameError(
+        f"model of type `{type(model).__module__}.{type(model).__qualname__}`: expected one of a framework with a converter ({known})"
+    )
+
+
+def framework_of(model: Any) -> str:
+    """Return the top-level module that the model's class comes from."""
+    return type(model).__module__.partition(".")[0]
