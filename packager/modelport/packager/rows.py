@@ -1,26 +1,26 @@
 """Rows as the comparison handles them: one array per input, as wide as the data came, before any contract narrows them.
 
 Floats are float64 with NaN for missing, integers int64, booleans bool, text objects of `str` or None; each array has
-the shape of its input.
+the shape of its input. Of a model without rows, whole calls are stacked on a new first axis and count as rows.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from modelport.runtime.values import coerce
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from modelport.runtime.package import Contract
     from modelport.runtime.signature import Signature
 
-Rows = dict[str, "NDArray[np.generic]"]
+Rows = dict[str, "NDArray[Any]"]
 
 
 def count(rows: Rows) -> int:
@@ -46,7 +46,7 @@ def spread(length: int, wanted: int) -> NDArray[np.int64]:
 
 
 def under_contract(rows: Rows, contract: Contract) -> Rows:
-    """Return the rows as the contract lets them in: under `float32` every float is rounded first (and kept as float64)."""
+    """Return the rows as the contract lets them in: under `float32` floats are rounded first, and kept as float64."""
     if contract == "float64":
         return rows
     with np.errstate(over="ignore"):
@@ -54,6 +54,12 @@ def under_contract(rows: Rows, contract: Contract) -> Rows:
             name: array.astype(np.float32).astype(np.float64) if array.dtype.kind == "f" else array
             for name, array in rows.items()
         }
+
+
+def call_by_call(run: Callable[[Rows], Rows], calls: Rows) -> Rows:
+    """Run whole calls, stacked on the first axis, one after the other; the answers are stacked likewise."""
+    answers = [run({name: array[call] for name, array in calls.items()}) for call in range(count(calls))]
+    return {name: np.stack([answer[name] for answer in answers]) for name in answers[0]}
 
 
 def to_engine(rows: Rows, signature: Signature) -> Rows:
@@ -64,7 +70,7 @@ def to_engine(rows: Rows, signature: Signature) -> Rows:
         if spec.datatype == "BYTES":
             null = spec.null or ""
             filled = np.empty(array.shape, np.object_)
-            filled[...] = np.where(np.equal(array, None), null, array)
+            filled[...] = np.where(np.equal(array, np.array(None, np.object_)), null, array)
             array = filled
         engine[spec.name] = coerce(spec, array)
     return engine

@@ -1,4 +1,4 @@
-"""Turns trained models into ONNX: the protocol that every converter keeps, and the registry that finds one for a model."""
+"""Turns trained models into ONNX: the protocol of converters, and the registry that finds one for a model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from modelport.runtime.package import Contract, Producer, ProofKind
     from modelport.runtime.signature import Signature
 
-    Arrays = dict[str, NDArray[np.generic]]
+    Arrays = dict[str, NDArray[Any]]
 
 GROUP: Final = "modelport.converters"
 
@@ -29,7 +29,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     """What a converted model is compared with.
 
     `answer` takes rows (see `packager.rows`) and returns every output by name; `margin`, where labels are given,
-    returns by how much the original's best class leads, one number a row. `accepts` says which rows it can answer.
+    returns by how much the original's best class leads, one number a row.
     """
 
     proof: ProofKind
@@ -41,8 +41,9 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """One way to convert a model, before parity has judged it.
 
-    `sample` holds the rows that were given, `ready` rows of which reference answers cannot be had elsewhere (proof
-    `expected`). `trees` are the model's tree ensembles, whose thresholds are probed. `notes` says what was repaired.
+    `sample` holds the rows that were given; for a model without rows, whole calls stacked on a new first axis. With
+    `only_sample` nothing else can be compared. `trees` are the model's tree ensembles, whose thresholds are probed,
+    `null` the text that stands for a missing one, `notes` what was repaired.
     """
 
     model: bytes
@@ -66,10 +67,13 @@ class Converter(Protocol):
     def accepts(self, model: Any) -> bool:
         """Return whether `model` is one of this framework's, importing nothing to decide it."""
 
-    def candidates(self, model: Any, sample: Any, contract: Contract | None) -> Iterator[Candidate]:
+    def candidates(
+        self, model: Any, sample: Any, contract: Contract | None, expected: Mapping[str, Any] | None
+    ) -> Iterator[Candidate]:
         """Yield ways to convert `model`, the best first, each only made when it is asked for.
 
         `sample` is what the model was trained on or a part of it; `contract`, if given, is the only one to try.
+        `expected` holds the outputs for the sample, where the original itself is not at hand.
         Raises `ConversionError` with the reason and the remedy when there is no way.
         """
 
@@ -93,9 +97,8 @@ def converter_for(model: Any) -> Converter:
         if converter.accepts(model):
             return converter
     known = ", ".join(sorted(found))
-    raise UnknownNameError(
-        f"model of type `{type(model).__module__}.{type(model).__qualname__}`: expected one of a framework with a converter ({known})"
-    )
+    kind = f"{type(model).__module__}.{type(model).__qualname__}"
+    raise UnknownNameError(f"model of type `{kind}`: expected one of a framework with a converter ({known})")
 
 
 def framework_of(model: Any) -> str:

@@ -53,14 +53,13 @@ _OPSET_RUNTIME: Final = (
 _IR_RUNTIME: Final = ((8, "1.10"), (9, "1.15"), (10, "1.18"), (11, "1.23"), (12, "1.24"))
 
 
-def requirements(model: onnx.ModelProto) -> Requirements:
-    """Return what a runtime must know to run `model`."""
-    opsets = {entry.domain: entry.version for entry in model.opset_import}
-    wanted = [_first(_OPSET_RUNTIME, opsets.get("", 1)), _first(_IR_RUNTIME, model.ir_version)]
+def requirements(ir_version: int, opsets: Mapping[str, int]) -> Requirements:
+    """Return what a runtime must know to run a model of this IR version and these operator sets."""
+    wanted = (_first(_OPSET_RUNTIME, opsets.get("", 1)), _first(_IR_RUNTIME, ir_version))
     return Requirements(
         onnxruntime=max(wanted, key=lambda text: tuple(map(int, text.split(".")))),
-        ir_version=model.ir_version,
-        opsets=opsets,
+        ir_version=ir_version,
+        opsets=dict(opsets),
     )
 
 
@@ -138,7 +137,8 @@ def shape_of(value: onnx.ValueInfoProto) -> tuple[int, ...]:
         )
     if not value.type.tensor_type.HasField("shape"):
         raise ConversionError(
-            f"`{value.name}`: expected a known rank, got none", hint="run `onnx.shape_inference.infer_shapes` on the model"
+            f"`{value.name}`: expected a known rank, got none",
+            hint="run `onnx.shape_inference.infer_shapes` on the model",
         )
     dims = value.type.tensor_type.shape.dim
     return tuple(dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else -1 for dim in dims)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from .report import Histogram, OutputComparison
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Arrays = dict[str, NDArray[np.generic]]
+    Arrays = dict[str, NDArray[Any]]
 
 TIE: Final = 1e-6
 PROBABILITY: Final = Tolerance(1e-5, 0.0)
@@ -34,13 +34,13 @@ class Comparison(NamedTuple):
     tied: NDArray[np.bool_]
 
 
-def is_number(array: NDArray[np.generic]) -> bool:
+def is_number(array: NDArray[Any]) -> bool:
     """Return whether an output is compared as numbers rather than exactly."""
     return array.dtype.kind == "f"
 
 
-def tolerance_for(name: str, expected: NDArray[np.generic]) -> Tolerance:
-    """Return the default tolerance of an output: 1e-5 for probabilities, else 1e-5 of its deviation and of its value."""
+def tolerance_for(name: str, expected: NDArray[Any]) -> Tolerance:
+    """Return the tolerance of an output: 1e-5 for probabilities, else 1e-5 of its deviation and of its value."""
     if not is_number(expected):
         return Tolerance(0.0, 0.0)
     if name == "probabilities":
@@ -49,14 +49,14 @@ def tolerance_for(name: str, expected: NDArray[np.generic]) -> Tolerance:
     return Tolerance(float(_OF_DEVIATION * np.std(finite)) if finite.size else 0.0, _RELATIVE)
 
 
-def shaped_like(expected: NDArray[np.generic], got: NDArray[np.generic]) -> NDArray[np.generic]:
+def shaped_like(expected: NDArray[Any], got: NDArray[Any]) -> NDArray[Any]:
     """Return `expected` in the shape of `got` where both hold the same number of values."""
     return expected.reshape(got.shape) if expected.size == got.size else expected
 
 
 def compare(
-    expected: NDArray[np.generic],
-    got: NDArray[np.generic],
+    expected: NDArray[Any],
+    got: NDArray[Any],
     tolerance: Tolerance,
     margin: NDArray[np.float64] | None,
     *,
@@ -65,14 +65,16 @@ def compare(
     """Compare one output row by row; `margin` tells ties among labels, one number a row."""
     rows = len(got)
     if numbers:
-        return _numbers(expected.reshape(rows, -1).astype(np.float64), got.reshape(rows, -1).astype(np.float64), tolerance)
-    differs = np.asarray(expected.reshape(rows, -1) != got.reshape(rows, -1), np.bool_).any(axis=1)
+        return _numbers(
+            expected.reshape(rows, -1).astype(np.float64), got.reshape(rows, -1).astype(np.float64), tolerance
+        )
+    differs = np.asarray((expected.reshape(rows, -1) != got.reshape(rows, -1)).any(axis=1), np.bool_)
     tied = differs & (margin < TIE) if margin is not None else np.zeros(rows, np.bool_)
-    return Comparison(differs.astype(np.float64), np.zeros(rows), differs & ~tied, tied)
+    return Comparison(np.asarray(differs, np.float64), np.zeros(rows), differs & ~tied, tied)
 
 
 def _numbers(expected: NDArray[np.float64], got: NDArray[np.float64], tolerance: Tolerance) -> Comparison:
-    same = (expected == got) | (np.isnan(expected) & np.isnan(got))
+    same = np.asarray((expected == got) | (np.isnan(expected) & np.isnan(got)), np.bool_)
     with np.errstate(invalid="ignore", divide="ignore"):
         absolute = np.where(same, 0.0, np.abs(got - expected))
         absolute = np.where(np.isnan(absolute), np.inf, absolute)
@@ -81,7 +83,8 @@ def _numbers(expected: NDArray[np.float64], got: NDArray[np.float64], tolerance:
     rows = len(expected)
     if expected.shape[1] == 0:
         return Comparison(np.zeros(rows), np.zeros(rows), np.zeros(rows, np.bool_), np.zeros(rows, np.bool_))
-    return Comparison(absolute.max(axis=1), relative.max(axis=1), over.any(axis=1), np.zeros(rows, np.bool_))
+    worst = [np.asarray(part.max(axis=1)) for part in (absolute, relative)]
+    return Comparison(worst[0], worst[1], np.asarray(over.any(axis=1)), np.zeros(rows, np.bool_))
 
 
 def summary(name: str, comparison: Comparison, tolerance: Tolerance, *, numbers: bool) -> OutputComparison:

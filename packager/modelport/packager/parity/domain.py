@@ -5,7 +5,7 @@ The original is asked, since only it knows; what the sample itself shows is neve
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -34,14 +34,17 @@ def has_missing(array: object) -> bool:
 def with_domain(signature: Signature, sample: Rows, answer: Answer, null: str) -> Signature:
     """Return the signature with `nullable`, `null`, `categories` and `closed` as the original shows them."""
     few = rows_of.take(sample, rows_of.spread(rows_of.count(sample), 8))
-    inputs = tuple(_with_categories(_with_nulls(spec, sample, few, answer, null), sample, few, answer) for spec in signature.inputs)
+    inputs = tuple(
+        _with_categories(_with_nulls(spec, sample, few, answer, null), sample, few, answer) for spec in signature.inputs
+    )
     return msgspec.structs.replace(signature, inputs=inputs)
 
 
 def without_nulls(signature: Signature, names: set[str]) -> Signature:
     """Return the signature with the inputs `names` not nullable."""
     inputs = tuple(
-        msgspec.structs.replace(spec, nullable=False, null=None) if spec.name in names else spec for spec in signature.inputs
+        msgspec.structs.replace(spec, nullable=False, null=None) if spec.name in names else spec
+        for spec in signature.inputs
     )
     return msgspec.structs.replace(signature, inputs=inputs)
 
@@ -49,7 +52,10 @@ def without_nulls(signature: Signature, names: set[str]) -> Signature:
 def nullable_cells(signature: Signature, sample: Rows) -> list[Cell]:
     """Return every (input, column) that may be missing."""
     return [
-        (spec.name, column) for spec in signature.inputs if spec.nullable for column in range(sample[spec.name].shape[1])
+        (spec.name, column)
+        for spec in signature.inputs
+        if spec.nullable
+        for column in range(sample[spec.name].shape[1])
     ]
 
 
@@ -78,13 +84,15 @@ def _with_nulls(spec: TensorSpec, sample: Rows, few: Rows, answer: Answer, null:
 def _with_categories(spec: TensorSpec, sample: Rows, few: Rows, answer: Answer) -> TensorSpec:
     if sample[spec.name].shape[1] != 1 or not (spec.datatype == "BYTES" or spec.categories):
         return spec
-    known = spec.categories or tuple(sorted({value for value in sample[spec.name].ravel().tolist() if value is not None}))
-    unseen = "modelport: never seen" if spec.datatype == "BYTES" else max(known, default=0) + 1  # type: ignore[type-var,operator]
+    known = spec.categories or tuple(
+        sorted({value for value in sample[spec.name].ravel().tolist() if value is not None})
+    )
+    unseen = "modelport: never seen" if spec.datatype == "BYTES" else max(known, default=0) + 1  # type: ignore[operator]
     closed = not _answers(answer, _changed(few, spec.name, 0, unseen))
     return msgspec.structs.replace(spec, categories=known if spec.categories or closed else (), closed=closed)
 
 
-def _changed(rows: Rows, name: str, column: int, value: object) -> Rows:
+def _changed(rows: Rows, name: str, column: int, value: Any) -> Rows:
     changed = {**rows, name: rows[name].copy()}
     changed[name][:, column] = value
     return changed

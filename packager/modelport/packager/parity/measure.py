@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _WITNESSES: Final = 12
 _MORE_THREADS: Final = 2
+_STABILITY_ROWS: Final = 1000
 
 
 class Compared(NamedTuple):
@@ -62,12 +63,15 @@ def measure(candidate: Candidate, name: str, *, threads: int = 1) -> Measurement
     its own sample.
     """
     engine = _open(candidate, threads)
-    sample = rows_of.under_contract(sets.sample_set(candidate.sample), candidate.contract)
-    signature = domain.with_domain(candidate.signature, sample, candidate.reference.answer, candidate.null)
+    sample, signature = candidate.sample, candidate.signature
+    if not candidate.only_sample:
+        sample = sets.sample_set(sample)
+        signature = domain.with_domain(signature, sample, candidate.reference.answer, candidate.null)
+    sample = rows_of.under_contract(sample, candidate.contract)
     run = _runner(engine, signature)
-    inputs = rows_of.to_engine(rows_of.take(sample, rows_of.spread(rows_of.count(sample), 1000)), signature)
+    inputs = rows_of.to_engine(rows_of.take(sample, rows_of.spread(rows_of.count(sample), _STABILITY_ROWS)), signature)
     deterministic = stability.is_deterministic(run, inputs)
-    batches = stability.check_batches(run, inputs)
+    batches = stability.check_batches(run, inputs) if signature.has_rows else None
     more = _runner(_open(candidate, _MORE_THREADS), signature)
     changed = stability.check_threads(run, more, inputs, _MORE_THREADS)
     notes = list(candidate.notes)
@@ -75,12 +79,15 @@ def measure(candidate: Candidate, name: str, *, threads: int = 1) -> Measurement
     tolerance = {
         spec.name: compare.tolerance_for(spec.name, compared[0].expected[spec.name]) for spec in signature.outputs
     }
-    report = _report(candidate, name, engine, compared, tolerance, notes, deterministic=deterministic)
-    pad = not batches.identical and batches.identical_padded
+    report = _report(
+        candidate, compared, tolerance, notes, name=name, engine=engine.description, deterministic=deterministic
+    )
+    pad = batches is not None and not batches.identical and batches.identical_padded
+    identical = batches.identical or batches.identical_padded if batches else None
     return Measurement(
         candidate,
         msgspec.structs.replace(report, thresholds=thresholds, batches=batches, threads=changed),
-        msgspec.structs.replace(signature, rows_identical=batches.identical or batches.identical_padded),
+        msgspec.structs.replace(signature, rows_identical=identical),
         Execution(threads=threads, pad=pad),
         tolerance,
         compared,
@@ -98,9 +105,10 @@ def _open(candidate: Candidate, threads: int) -> Engine:
 
 
 def _runner(engine: Engine, signature: Signature) -> Callable[[Arrays], Arrays]:
-    """Return a function that runs arrays in chunks, never padded."""
-    chunked = msgspec.structs.replace(signature, rows_identical=True)
-    return GraphRunner(engine, chunked, Execution()).run
+    """Return a function that runs arrays in chunks, never padded; whole calls one by one, stacked."""
+    chunked = msgspec.structs.replace(signature, rows_identical=True if signature.has_rows else None)
+    run = GraphRunner(engine, chunked, Execution()).run
+    return run if signature.has_rows else lambda calls: rows_of.call_by_call(run, calls)
 
 
 def _compared(
@@ -136,14 +144,17 @@ def _looked_up(signature: Signature) -> set[str]:
 
 
 def _generated(
-    drawn: Iterator[tuple[str, Rows]] | Sequence[tuple[str, Rows]], both: Callable[[str, Rows], Compared], notes: list[str]
+    drawn: Iterator[tuple[str, Rows]] | Sequence[tuple[str, Rows]],
+    both: Callable[[str, Rows], Compared],
+    notes: list[str],
 ) -> list[Compared]:
     found = []
     for name, rows in drawn:
         try:
             found.append(both(name, rows))
         except Exception as error:  # noqa: BLE001  the original does not know such rows: no fault of the conversion
-            notes.append(f"rows `{name}` were left out: {type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}")
+            first, *_ = (str(error) or type(error).__name__).splitlines()
+            notes.append(f"rows `{name}` were left out: {first[:200]}")
     return found
 
 
@@ -173,9 +184,8 @@ def _aligned(name: str, rows: Rows, expected: Arrays, got: Arrays, margin: NDArr
     shaped = {output: compare.shaped_like(expected[output], array) for output, array in got.items()}
     for output, array in got.items():
         if shaped[output].shape != array.shape:
-            raise ConversionError(
-                f"output `{output}`: expected shape {list(shaped[output].shape)}, got {list(array.shape)} from the graph"
-            )
+            shape = list(shaped[output].shape)
+            raise ConversionError(f"output `{output}`: expected shape {shape}, got {list(array.shape)} from the graph")
     return Compared(name, rows, shaped, got, margin)
 
 
@@ -194,18 +204,20 @@ def _comparisons(compared: Compared, tolerance: dict[str, Tolerance] | None) -> 
 
 def _report(
     candidate: Candidate,
-    name: str,
-    engine: Engine,
     compared: tuple[Compared, ...],
     tolerance: dict[str, Tolerance],
     notes: list[str],
     *,
+    name: str,
+    engine: str,
     deterministic: bool,
 ) -> ParityReport:
     results = [_comparisons(part, tolerance) for part in compared]
     outputs = []
     for output, array in compared[0].got.items():
-        joined = compare.Comparison(*(np.concatenate(parts) for parts in zip(*(r[output] for r in results), strict=True)))
+        joined = compare.Comparison(
+            *(np.concatenate(parts) for parts in zip(*(r[output] for r in results), strict=True))
+        )
         outputs.append(compare.summary(output, joined, tolerance[output], numbers=compare.is_number(array)))
     failures = tuple(_failure(output) for output in outputs if output.mismatches or output.over_tolerance)
     if not deterministic:
@@ -215,7 +227,7 @@ def _report(
         name=name,
         model=candidate.producer.model,
         reference=candidate.reference.description,
-        engine=engine.description,
+        engine=engine,
         contract=candidate.contract,
         proof=candidate.reference.proof,
         verdict="failed" if failures else "passed",
@@ -230,10 +242,13 @@ def _report(
 
 def _failure(output: Any) -> str:
     if output.kind == "label":
-        return f"`{output.name}`: {output.mismatches:,} of {output.rows:,} labels differ ({output.ties:,} more are ties)"
+        return (
+            f"`{output.name}`: {output.mismatches:,} of {output.rows:,} labels differ ({output.ties:,} more are ties)"
+        )
     return (
         f"`{output.name}`: {output.over_tolerance:,} of {output.rows:,} rows are off by more than "
-        f"{output.absolute_tolerance:.3g} + {output.relative_tolerance:.3g} of the value, at most by {output.max_absolute:.3g}"
+        f"{output.absolute_tolerance:.3g} + {output.relative_tolerance:.3g} of the value, "
+        f"at most by {output.max_absolute:.3g}"
     )
 
 
@@ -259,7 +274,7 @@ def _witnesses(compared: tuple[Compared, ...], results: list[dict[str, Compariso
             worst += [
                 (bool(part.wrong[row]), float(part.difference[row]), number, output, int(row))
                 for row in order.tolist()
-                if part.difference[row] > 0
+                if part.difference[row] > 0 and not part.tied[row]
             ]
     worst.sort(key=lambda entry: (not entry[0], -entry[1], entry[2], entry[3], entry[4]))
     wrong = sum(entry[0] for entry in worst)
@@ -290,10 +305,10 @@ def _value(value: Any) -> Value:
     array = np.asarray(value)
     if array.ndim == 0 or array.size == 1:
         return _plain(array.ravel()[0].item() if array.dtype.kind != "O" else array.ravel()[0])
-    return [_plain(item) for item in array.ravel().tolist()]
+    return [_plain(item) for item in array.ravel().tolist()]  # type: ignore[return-value]  # one type an output
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any) -> str | int | float | bool | None:
     if isinstance(value, float) and not np.isfinite(value):
         return None if np.isnan(value) else str(value)
-    return value
+    return value if isinstance(value, str | int | float | bool) or value is None else str(value)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Cell = tuple[str, int]
 
-#: At most so many probe rows, and at most so many visits of a row to a tree: a budget that is the same on every machine.
+#: At most so many probe rows, and so many visits of a row to a tree: a budget that is the same on every machine.
 MAX_ROWS: Final = 120_000
 MAX_VISITS: Final = 20_000_000
 _BASE_ROWS: Final = 500
@@ -41,6 +41,10 @@ class _Splits(NamedTuple):
     threshold: NDArray[np.float64]
     base: NDArray[np.int64]
     reached: NDArray[np.bool_]
+
+    def at(self, index: NDArray[np.int64]) -> _Splits:
+        """Return some of the splits."""
+        return _Splits(self.feature[index], self.threshold[index], self.base[index], self.reached[index])
 
 
 def probe(groups: Sequence[TreeGroup], sample: Rows) -> tuple[Rows | None, Thresholds | None]:
@@ -92,10 +96,12 @@ def _thinned(splits: _Splits, wanted: int) -> _Splits:
     order = np.argsort(~splits.reached, kind="stable")
     reached = int(np.count_nonzero(splits.reached))
     kept = order[rows_of.spread(reached, wanted)] if reached >= wanted else order[:wanted]
-    return _Splits(*(part[np.sort(kept)] for part in splits))
+    return splits.at(np.sort(kept))
 
 
-def _rows(group: TreeGroup, base: Rows, matrix: NDArray[np.float64], splits: _Splits) -> tuple[Rows | None, NDArray[np.bool_]]:
+def _rows(
+    group: TreeGroup, base: Rows, matrix: NDArray[np.float64], splits: _Splits
+) -> tuple[Rows | None, NDArray[np.bool_]]:
     """Return the probe rows of `splits`, and which of them have any."""
     used = np.zeros(len(splits.feature), np.bool_)
     parts: list[Rows] = []
@@ -142,7 +148,7 @@ def _cells(group: TreeGroup, base: Rows, matrix: NDArray[np.float64]) -> dict[in
 def _boundaries(
     group: TreeGroup, base: Rows, splits: _Splits, index: NDArray[np.int64], cell: Cell
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return for each split the last raw value on the side of the seen minimum, and where there is a boundary at all."""
+    """Return for each split the last raw value on the lower side, and where there is a boundary at all."""
     seen = base[cell[0]][:, cell[1]].astype(np.float64)
     seen = seen[np.isfinite(seen)]
     if seen.size == 0:

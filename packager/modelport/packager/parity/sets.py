@@ -6,7 +6,7 @@ categories and the trees' own thresholds do. Everything is drawn from a fixed se
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -82,7 +82,7 @@ def _picked(sample: Rows, rng: np.random.Generator) -> Rows:
     return {name: array.copy() for name, array in rows_of.take(sample, index).items()}
 
 
-def _each(sample: Rows, draw: Callable[[str, NDArray[np.generic]], NDArray[np.generic]]) -> Rows:
+def _each(sample: Rows, draw: Callable[[str, NDArray[Any]], NDArray[Any]]) -> Rows:
     """Return rows whose columns are drawn one by one."""
     made: Rows = {}
     for name, array in sample.items():
@@ -91,7 +91,7 @@ def _each(sample: Rows, draw: Callable[[str, NDArray[np.generic]], NDArray[np.ge
     return made
 
 
-def _drawn(values: NDArray[np.generic], rng: np.random.Generator, *, seen_only: bool) -> NDArray[np.generic]:
+def _drawn(values: NDArray[Any], rng: np.random.Generator, *, seen_only: bool) -> NDArray[Any]:
     if values.dtype.kind == "i" and not seen_only:
         return rng.integers(int(values.min()), int(values.max()), DRAWN_ROWS, endpoint=True)
     if values.dtype.kind != "f":

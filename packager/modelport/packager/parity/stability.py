@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Arrays = dict[str, NDArray[np.generic]]
+    Arrays = dict[str, NDArray[Any]]
     Run = Callable[[Arrays], Arrays]
 
 _ROWS: Final = 240
@@ -78,7 +78,7 @@ def _padded(run: Run, inputs: Arrays, rows: int, whole: Arrays) -> bool:
     return True
 
 
-def _largest(left: NDArray[np.generic], right: NDArray[np.generic]) -> float:
+def _largest(left: NDArray[Any], right: NDArray[Any]) -> float:
     if left.dtype.kind != "f" or left.size == 0:
         return 0.0
     difference = np.abs(left.astype(np.float64) - right.astype(np.float64))

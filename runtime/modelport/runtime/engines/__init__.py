@@ -27,6 +27,7 @@ class EngineRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `files` are all files of the package by name, for engines that bring their own form of the model. `providers` are
     names such as `cpu` or `cuda`, the first that fits is used; empty leaves the choice to the engine.
+    `optimise` false runs the graph as it is written, to compare with.
     """
 
     model: bytes
@@ -34,6 +35,7 @@ class EngineRequest(msgspec.Struct, frozen=True, kw_only=True):
     external_data: dict[str, bytes] = {}
     files: dict[str, bytes] = {}
     threads: int = 1
+    optimise: bool = True
     providers: tuple[str, ...] = ()
 
 

@@ -77,6 +77,8 @@ def _options(request: EngineRequest) -> Any:
     options.intra_op_num_threads = request.threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # a failure is raised, with its text
+    if not request.optimise:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if len(request.model) + sum(map(len, request.external_data.values())) < _SMALL_MODEL:
         options.enable_cpu_mem_arena = False  # 10 to 15 % faster on small models

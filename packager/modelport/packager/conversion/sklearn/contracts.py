@@ -56,6 +56,10 @@ def _compares_in_double(model: Any) -> bool:
     for part in parts(model):
         if type(part).__name__.startswith(_DOUBLE_COMPARISONS):
             return True
-        if isinstance(part, Pipeline) and len(part.steps) > 1 and any(is_single_tree(inner) for inner in parts(part.steps[-1][1])):
+        if (
+            isinstance(part, Pipeline)
+            and len(part.steps) > 1
+            and any(is_single_tree(inner) for inner in parts(part.steps[-1][1]))
+        ):
             return True
     return False

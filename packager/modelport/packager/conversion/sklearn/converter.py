@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import warnings
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import onnx
 import onnxruntime
@@ -22,21 +23,19 @@ from modelport.runtime.signature import Signature, TensorSpec
 
 from . import reference
 from .contracts import contracts_for
-from .graph import make_graph
+from .graph import categories, make_graph
 from .layout import layout_of
 from .refused import refuse_known_wrong
 from .thresholds import tree_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from modelport.packager.rows import Rows
     from modelport.runtime.package import Contract
 
     from .layout import Layout
     from .reference import Arrays, Kind
-
-_NO_CONVERTER: Final = "Unable to find a shape calculator for type '<class '"
 
 
 class SklearnConverter:
@@ -48,8 +47,14 @@ class SklearnConverter:
         """Return whether `model` is an estimator; the framework of a pipeline's last step does not matter."""
         return isinstance(model, BaseEstimator)
 
-    def candidates(self, model: Any, sample: Any, contract: Contract | None) -> Iterator[Candidate]:
+    def candidates(
+        self, model: Any, sample: Any, contract: Contract | None, expected: Mapping[str, Any] | None
+    ) -> Iterator[Candidate]:
         """Yield one candidate a contract, the one that the model needs first."""
+        if expected is not None:
+            raise ConversionError(
+                "expected outputs: expected none beside the trained model, which answers itself, got some"
+            )
         _check_fitted(model)
         refuse_known_wrong(model)
         if sample is None:
@@ -75,19 +80,24 @@ def _check_fitted(model: Any) -> None:
     try:
         check_is_fitted(model)
     except (NotFittedError, TypeError) as error:
-        raise ConversionError(f"`{type(model).__name__}`: expected a fitted estimator, got one that was never fitted") from error
+        raise ConversionError(
+            f"`{type(model).__name__}`: expected a fitted estimator, got one that was never fitted"
+        ) from error
 
 
 def _candidate(model: Any, kind: Kind, layout: Layout, contract: Contract) -> Candidate:
     graph = make_graph(model, kind, layout, contract)
     labels = reference.classes(model, kind)
+    known = categories(model, layout)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what the estimator says of feature names is not for the user of convert
         trees = tree_groups(model, layout)
     return Candidate(
         model=graphs.serialize(graph.model),
         signature=Signature(
-            inputs=layout.specs(contract),
+            inputs=tuple(
+                msgspec.structs.replace(spec, categories=known.get(spec.name, ())) for spec in layout.specs(contract)
+            ),
             outputs=tuple(_output(value, labels) for value in graph.model.graph.output),
             batch="rows",
         ),

@@ -90,7 +90,8 @@ def _convert(model: Any, types: list[tuple[str, Any]], layout: Layout) -> onnx.M
         raise
     except (MissingShapeCalculator, MissingConverter) as error:
         raise ConversionError(
-            f"model: expected parts with a converter, got {_unknown_type(error)}", hint="train with another transformer or estimator"
+            f"model: expected parts with a converter, got {_unknown_type(error)}",
+            hint="train with another transformer or estimator",
         ) from error
     except Exception as error:  # skl2onnx raises every kind of error for what it does not know
         got = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
@@ -112,7 +113,10 @@ def _inner_types(model: Any, layout: Layout, contract: Contract) -> list[tuple[s
     if layout.columns and isinstance(first, ColumnTransformer):
         looked_up = _looked_up(first, [column.name for column in layout.columns])
         return [
-            (column.name, known[column.kind if column.kind == "text" or column.name in looked_up else "float"]([None, 1]))
+            (
+                column.name,
+                known[column.kind if column.kind == "text" or column.name in looked_up else "float"]([None, 1]),
+            )
             for column in layout.columns
         ]
     if layout.columns:
@@ -142,9 +146,34 @@ def _looked_up(transformer: ColumnTransformer, names: list[str]) -> set[str]:
     found: set[str] = set()
     for _, step, columns in transformer.transformers_:
         if is_encoder(_first_step(step)):
-            chosen = [columns] if isinstance(columns, str | int) else list(columns)
-            found |= {names[column] if isinstance(column, int) else str(column) for column in chosen}
+            found |= set(_named(columns, names))
     return found
+
+
+def categories(model: Any, layout: Layout) -> dict[str, tuple[str | int, ...]]:
+    """Return, by input, what the encoder of a ColumnTransformer that looks the column up has learned."""
+    first = _first_step(model)
+    if not layout.columns or not isinstance(first, ColumnTransformer):
+        return {}
+    names = [column.name for column in layout.columns]
+    found: dict[str, tuple[str | int, ...]] = {}
+    for _, step, columns in first.transformers_:
+        encoder = _last_step(step)
+        if is_encoder(encoder) and _first_step(step) is encoder:
+            for column, values in zip(_named(columns, names), encoder.categories_, strict=True):
+                found[column] = tuple(value for value in values.tolist() if isinstance(value, str | int))
+    return found
+
+
+def _last_step(model: Any) -> Any:
+    while isinstance(model, Pipeline):
+        model = model.steps[-1][1]
+    return model
+
+
+def _named(columns: Any, names: list[str]) -> list[str]:
+    chosen = [columns] if isinstance(columns, str | int) else list(columns)
+    return [names[column] if isinstance(column, int) else str(column) for column in chosen]
 
 
 def _name_outputs(graph: onnx.GraphProto, kind: Kind) -> None:

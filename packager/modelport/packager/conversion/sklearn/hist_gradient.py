@@ -83,7 +83,13 @@ def convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     best = node(scope, container, "ArgMax", [probabilities], axis=1, keepdims=0)
     known = model.classes_
     names = known.astype(np.int64) if known.dtype.kind in "iub" else known.astype(object)
-    _finish(scope, container, "Gather", [constant(scope, container, "classes", names, None), best], operator.outputs[0].full_name)
+    _finish(
+        scope,
+        container,
+        "Gather",
+        [constant(scope, container, "classes", names, None), best],
+        operator.outputs[0].full_name,
+    )
 
 
 def convert_regressor(scope: Any, operator: Any, container: Any) -> None:
@@ -110,7 +116,13 @@ def _add_trees(scope: Any, operator: Any, container: Any) -> str:
     double = isinstance(operator.inputs[0].type, DoubleTensorType)
     joined = concat(scope, container, operator.inputs)
     return node(
-        scope, container, "TreeEnsembleRegressor", [joined], domain=_DOMAIN, op_version=3, **_attributes(model, double=double)
+        scope,
+        container,
+        "TreeEnsembleRegressor",
+        [joined],
+        domain=_DOMAIN,
+        op_version=3,
+        **_attributes(model, double=double),
     )
 
 
@@ -133,7 +145,9 @@ def _attributes(model: Any, *, double: bool) -> dict[str, Any]:
         "nodes_modes": np.where(leaf, "LEAF", "BRANCH_LEQ").tolist(),
         "nodes_truenodeids": np.where(leaf, 0, np.concatenate([tree.left for _, tree, _ in trees])).tolist(),
         "nodes_falsenodeids": np.where(leaf, 0, np.concatenate([tree.right for _, tree, _ in trees])).tolist(),
-        "nodes_missing_value_tracks_true": np.concatenate([tree.missing_left for _, tree, _ in trees]).astype(int).tolist(),
+        "nodes_missing_value_tracks_true": np.concatenate([tree.missing_left for _, tree, _ in trees])
+        .astype(int)
+        .tolist(),
         "target_treeids": owner[leaf].tolist(),
         "target_nodeids": ids[leaf].tolist(),
         "target_ids": target[leaf].tolist(),

@@ -23,15 +23,20 @@ def infer_shape(operator: Any) -> None:
 
 
 def convert(scope: Any, operator: Any, container: Any, null: str, missing: Any) -> None:
-    """Add IsNaN (or Equal) and Where, and the indicator columns if asked for. `null` stands for the missing text `missing`."""
+    """Add IsNaN (or Equal) and Where, and the indicator columns if asked for.
+
+    In the graph, `null` stands for a missing text, which the sample holds as `missing`.
+    """
     imputer = operator.raw_operator
     text = isinstance(operator.inputs[0].type, StringTensorType)
     joined = concat(scope, container, operator.inputs)
     marker = null if _same_missing(imputer.missing_values, missing) else None
-    absent = _absent(scope, container, imputer, joined, marker, None if text else operator.inputs[0].type)
+    absent = _absent(scope, container, imputer, joined, marker=marker, kind=None if text else operator.inputs[0].type)
     fill = constant(scope, container, "fill", _fill(imputer, text=text), None if text else operator.outputs[0].type)
     if not imputer.add_indicator:
-        container.add_node("Where", [absent, fill, joined], operator.outputs[0].full_name, name=scope.get_unique_operator_name("Where"))
+        container.add_node(
+            "Where", [absent, fill, joined], operator.outputs[0].full_name, name=scope.get_unique_operator_name("Where")
+        )
         return
     filled = node(scope, container, "Where", [absent, fill, joined])
     features = np.asarray(imputer.indicator_.features_, np.int64)
@@ -39,17 +44,21 @@ def convert(scope: Any, operator: Any, container: Any, null: str, missing: Any) 
     shown = node(scope, container, "Gather", [absent, index], axis=1)
     indicator = cast(scope, container, shown, operator.outputs[0].type)
     container.add_node(
-        "Concat", [filled, indicator], operator.outputs[0].full_name, name=scope.get_unique_operator_name("Concat"), axis=1
+        "Concat",
+        [filled, indicator],
+        operator.outputs[0].full_name,
+        name=scope.get_unique_operator_name("Concat"),
+        axis=1,
     )
 
 
-def _absent(scope: Any, container: Any, imputer: Any, joined: str, marker: str | None, kind: Any) -> str:
+def _absent(scope: Any, container: Any, imputer: Any, joined: str, *, marker: str | None, kind: Any) -> str:
     """Return the name of the booleans that say where a value is missing; `kind` is None for text."""
     value = imputer.missing_values
     if kind is None:
         if marker is None and not isinstance(value, str):
             raise ConversionError(
-                f"`SimpleImputer`: expected missing text as {value!r}, which it looks for, got another kind in the sample",
+                f"`SimpleImputer`: expected missing text as {value!r}, which it looks for, got another in the sample",
                 hint="None and NaN differ to an imputer: set `missing_values` to what the data holds",
             )
         text = np.array([value if marker is None else marker], np.object_)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from modelport.runtime.signature import Datatype
 
 MATRIX: Final = "X"
+_WIDE: Final[dict[str, Any]] = {"f": np.float64, "i": np.int64, "u": np.int64, "b": np.bool_, "O": np.object_}
 _NULLS: Final = ("", "\x00", "<null>", "<modelport:null>")
 
 
@@ -79,16 +80,17 @@ def layout_of(sample: Any, model: Any) -> Layout:
     """
     if hasattr(sample, "iloc") and hasattr(sample, "columns"):
         columns, rows = _columns(sample)
-        missing = _missing_of([value for name in rows for value in _absent(sample[name])])
-        return Layout(rows, columns, None, (), missing, _null_for(_texts(rows)))
+        absent = _missing_of([value for name in rows for value in _absent(sample[name])])
+        return Layout(rows, columns, None, (), absent, _null_for(_texts(rows)))
     if type(sample).__module__.startswith("scipy.sparse"):
         raise ConversionError("sample: expected a dense array, got a sparse one", hint="give `sample.toarray()`")
     matrix = np.asarray(sample)
     if matrix.ndim != 2 or matrix.shape[0] == 0 or matrix.shape[1] == 0:  # noqa: PLR2004
         raise ConversionError(
-            f"sample: expected rows and columns, got shape {list(matrix.shape)}", hint="give some rows of the training data"
+            f"sample: expected rows and columns, got shape {list(matrix.shape)}",
+            hint="give some rows of the training data",
         )
-    missing: Any = np.nan
+    missing = np.nan
     if matrix.dtype.kind in "OU":
         missing = _missing_of([value for value in matrix.ravel().tolist() if _is_missing(value)])
         matrix = _text_matrix(matrix)
@@ -96,7 +98,7 @@ def layout_of(sample: Any, model: Any) -> Layout:
         raise ConversionError(f"sample: expected numbers or text, got {matrix.dtype}")
     features = tuple(str(name) for name in getattr(model, "feature_names_in_", ()))
     dtype = matrix.dtype
-    wide = matrix.astype({"f": np.float64, "i": np.int64, "u": np.int64, "b": np.bool_, "O": np.object_}[matrix.dtype.kind])
+    wide: NDArray[Any] = matrix.astype(_WIDE[matrix.dtype.kind])
     return Layout({MATRIX: wide}, (), dtype, features, missing, _null_for(_texts({MATRIX: wide})))
 
 
@@ -108,7 +110,8 @@ def _columns(frame: Any) -> tuple[tuple[Column, ...], Rows]:
     for name in frame.columns:
         if not isinstance(name, str) or not name or name in rows:
             raise ConversionError(
-                f"sample: expected each column to have a name of its own, got `{name}`", hint="rename the data frame's columns"
+                f"sample: expected each column to have a name of its own, got `{name}`",
+                hint="rename the data frame's columns",
             )
         series = frame[name]
         values = _values(name, series)
@@ -117,7 +120,7 @@ def _columns(frame: Any) -> tuple[tuple[Column, ...], Rows]:
     return tuple(columns), rows
 
 
-def _values(name: str, series: Any) -> NDArray[np.generic]:
+def _values(name: str, series: Any) -> NDArray[Any]:
     """Return a column as float64, int64, bool, or objects of str and None."""
     kind = getattr(series.dtype, "kind", "O")
     if type(series.dtype).__name__ == "CategoricalDtype":
@@ -147,7 +150,7 @@ def _values(name: str, series: Any) -> NDArray[np.generic]:
     return texts
 
 
-def _text_matrix(matrix: NDArray[np.generic]) -> NDArray[np.generic]:
+def _text_matrix(matrix: NDArray[Any]) -> NDArray[Any]:
     texts = np.empty(matrix.shape, np.object_)
     for index, value in np.ndenumerate(matrix):
         if _is_missing(value):
@@ -176,9 +179,9 @@ def _frame(columns: Sequence[Column], rows: Rows, missing: Any) -> Any:
     return pd.DataFrame(series)
 
 
-def _with_missing(texts: NDArray[np.generic], missing: Any) -> NDArray[np.generic]:
+def _with_missing(texts: NDArray[Any], missing: Any) -> NDArray[Any]:
     filled = texts.copy()
-    filled[np.equal(texts, None)] = missing
+    filled[np.equal(texts, np.array(None, np.object_))] = missing
     return filled
 
 
@@ -205,7 +208,7 @@ def _is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and bool(np.isnan(value))) or type(value).__name__ == "NAType"
 
 
-def _kind(values: NDArray[np.generic]) -> str:
+def _kind(values: NDArray[Any]) -> str:
     return {"f": "float", "i": "int", "b": "bool", "O": "text"}.get(values.dtype.kind, "int")
 
 

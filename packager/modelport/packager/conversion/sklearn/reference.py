@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Arrays = dict[str, NDArray[np.generic]]
+    Arrays = dict[str, NDArray[Any]]
 
 Kind = Literal["classifier", "scorer", "labeller", "regressor", "transformer"]
 
@@ -36,7 +36,7 @@ def kind_of(model: Any) -> Kind:
     if is_classifier(model) or is_outlier_detector(model) or is_clusterer(model):
         if not hasattr(model, "predict"):
             raise ConversionError(
-                f"`{type(model).__name__}`: expected an estimator that predicts new rows, got one that only labels its own",
+                f"`{type(model).__name__}`: expected an estimator for new rows, got one that labels only its own",
                 hint="KMeans and MiniBatchKMeans label new rows",
             )
         return "scorer" if _scores(model) is not None else "labeller"
@@ -55,7 +55,9 @@ def answer(model: Any, kind: Kind, data: Any) -> Arrays:
         return {"prediction": _matrix(model.predict(data))}
     label = np.asarray(model.predict(data))
     if label.ndim != 1:
-        raise ConversionError("model: expected one label a row, got several (multi-output)", hint="train one model a label")
+        raise ConversionError(
+            "model: expected one label a row, got several (multi-output)", hint="train one model a label"
+        )
     result: Arrays = {"label": label}
     if kind == "classifier":
         result["probabilities"] = _matrix(model.predict_proba(data))

@@ -20,7 +20,9 @@ def refuse_known_wrong(model: Any) -> None:
     for part in parts(model):
         if (reason := _reason(part)) is not None:
             got, cure = reason
-            raise ConversionError(f"`{type(part).__name__}`: expected a conversion that answers the same, got {got}", hint=cure)
+            raise ConversionError(
+                f"`{type(part).__name__}`: expected a conversion that answers the same, got {got}", hint=cure
+            )
 
 
 def parts(model: Any) -> Iterator[Any]:

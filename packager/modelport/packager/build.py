@@ -1,0 +1,159 @@
+"""From a trained model to a proven package: convert, compare, plan, write."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from modelport.packager import environment
+from modelport.packager.conversion import converter_for, graphs
+from modelport.packager.conversion.sources import opened
+from modelport.packager.errors import ConversionError, ParityError
+from modelport.packager.package import PackagePlan, plan_package, write_package
+from modelport.packager.package.golden import golden_samples
+from modelport.packager.package.statistics import statistics
+from modelport.packager.parity.measure import measure
+from modelport.packager.parity.page import write_page
+from modelport.runtime import cpu, strictjson
+from modelport.runtime.errors import InvalidPackageError
+from modelport.runtime.package import check_name, onnxwire
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Mapping
+
+    from modelport.packager.conversion import Candidate
+    from modelport.packager.parity.measure import Measurement
+    from modelport.packager.parity.report import ParityReport
+    from modelport.runtime.package import Contract, Role
+
+
+class Converted(NamedTuple):
+    """A package that was written: where, its digest, and the comparison that it rests on."""
+
+    path: Path
+    digest: str
+    report: ParityReport
+    plan: PackagePlan
+
+
+def convert(
+    model: Any,
+    sample: Any = None,
+    *,
+    output: str | os.PathLike[str],
+    name: str | None = None,
+    version: str = "1",
+    contract: Contract | None = None,
+    expected: Mapping[str, Any] | None = None,
+    accept_parity: bool = False,
+    report: str | os.PathLike[str] | None = None,
+    threads: int = 1,
+    extra: Mapping[str, tuple[Role, bytes]] | None = None,
+) -> Converted:
+    """Convert a trained model to a package at `output`, proven equal to what was trained.
+
+    `model` is a fitted scikit-learn estimator, an `onnx.ModelProto`, or the path of an `.onnx` file. `sample` holds
+    rows as the model was trained on: a 2-D array gives one input `X` [-1, n], a data frame one input [-1, 1] a column.
+    `name` is the output's by default. `contract` (`float32`, `float64`) is chosen from model and sample if not given.
+    `expected` holds outputs by name for the sample, to prove a ready ONNX model. `report` is where the comparison is
+    written as a page, whatever its verdict. `extra` are further files by name, such as `resources.json`.
+
+    Raises `ConversionError` if there is no conversion, `ParityError` (with the report) if every conversion answers
+    differently and `accept_parity` is false, `OutputExistsError` or `WriteError`; then no package is written.
+    """
+    plan, measured = plan_conversion(
+        model,
+        sample,
+        name=name if name is not None else Path(output).name,
+        version=version,
+        contract=contract,
+        expected=expected,
+        accept_parity=accept_parity,
+        threads=threads,
+        extra=extra,
+        report=report,
+    )
+    return Converted(write_package(plan, output), plan.digest, measured.report, plan)
+
+
+def plan_conversion(
+    model: Any,
+    sample: Any,
+    *,
+    name: str,
+    version: str,
+    contract: Contract | None,
+    expected: Mapping[str, Any] | None,
+    accept_parity: bool,
+    threads: int,
+    extra: Mapping[str, tuple[Role, bytes]] | None,
+    report: str | os.PathLike[str] | None,
+) -> tuple[PackagePlan, Measurement]:
+    """Do all of `convert` but the writing of the package."""
+    check_name("name", name)
+    check_name("version", version)
+    found = opened(model)
+    measured = _best(converter_for(found).candidates(found, sample, contract, expected), name, threads)
+    if measured.report.verdict == "failed" and accept_parity:
+        measured = measured._replace(report=msgspec.structs.replace(measured.report, verdict="accepted"))
+    if report is not None:
+        write_page(measured.report, Path(report))
+    if measured.report.verdict == "failed":
+        raise ParityError(
+            f"model: expected the same answers from the graph, got others: {'; '.join(measured.report.failures)}",
+            report=measured.report,
+            hint="--report FILE shows the rows; --accept-parity packages it all the same and records the differences",
+        )
+    return _planned(measured, name, version, extra or {}), measured
+
+
+def _best(candidates: Iterator[Candidate], name: str, threads: int) -> Measurement:
+    """Return the first candidate that passes, else the first that could be measured."""
+    first: Measurement | None = None
+    failed: Exception | None = None
+    for candidate in candidates:
+        try:
+            measured = measure(candidate, name, threads=threads)
+        except (ConversionError, InvalidPackageError) as error:  # a graph that does not load is no candidate
+            failed = failed or error
+            continue
+        if measured.report.verdict == "passed":
+            return measured
+        first = first or measured
+    if first is not None:
+        return first
+    if isinstance(failed, ConversionError):
+        raise failed
+    raise ConversionError("model: expected a graph that loads, got none") from failed
+
+
+def _planned(measured: Measurement, name: str, version: str, extra: Mapping[str, tuple[Role, bytes]]) -> PackagePlan:
+    candidate, report = measured.candidate, measured.report
+    files: dict[str, tuple[Role, bytes]] = {
+        "model.onnx": ("model", candidate.model),
+        **{location: ("external-data", data) for location, data in candidate.external_data.items()},
+        environment.LOCK: ("environment", environment.scoring_lock()),
+        "parity.json": ("parity", strictjson.canonical(report)),
+        "samples.npz": ("samples", golden_samples(measured)),
+        "statistics.json": ("statistics", statistics(candidate.sample, measured.signature)),
+        **extra,
+    }
+    versions = {**candidate.producer.versions, "modelport": importlib.metadata.version("modelport")}
+    facts = onnxwire.read_facts(candidate.model)
+    return plan_package(
+        name=name,
+        version=version,
+        signature=measured.signature,
+        contract=candidate.contract,
+        execution=measured.execution,
+        deterministic=report.deterministic,
+        cpu=cpu.fingerprint(),
+        proof=report.proof_summary,
+        producer=msgspec.structs.replace(candidate.producer, versions=versions),
+        requires=graphs.requirements(facts.ir_version, facts.opsets),
+        files=files,
+    )

@@ -1,0 +1,105 @@
+"""The commands of the packager."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003  Typer reads the annotations
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modelport.packager.errors import ConversionError, ParityError
+
+if TYPE_CHECKING:
+    from modelport.packager.parity.report import ParityReport
+    from modelport.runtime.package import Contract
+
+
+def convert(  # noqa: PLR0917  Typer's flags
+    model: Annotated[
+        str, typer.Argument(help="FILE.onnx, module:attribute, or FILE.joblib / FILE.pkl with --trust-pickle.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The directory that becomes the package.")],
+    name: Annotated[str | None, typer.Option(help="Name of the package; the output's name if not given.")] = None,
+    version: Annotated[str | None, typer.Option(help="Version of the package; 1 if not given.")] = None,
+    sample: Annotated[
+        Path | None, typer.Option(help="Rows as the model was trained on: .csv, .parquet, .json, .jsonl, .npy, .npz.")
+    ] = None,
+    expected: Annotated[
+        Path | None, typer.Option(help="An .npz with the outputs for the sample, to prove a ready .onnx file.")
+    ] = None,
+    contract: Annotated[
+        str | None, typer.Option(help="float32 or float64; chosen from model and sample if not given.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write the comparison as one HTML page.")] = None,
+    accept_parity: Annotated[
+        bool, typer.Option("--accept-parity", help="Package a model that answers differently, and record it.")
+    ] = False,
+    trust_pickle: Annotated[
+        bool, typer.Option("--trust-pickle", help="Read a pickle, which runs the code inside it.")
+    ] = False,
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads of the engine; more may change bits.")] = 1,
+) -> None:
+    """Convert a trained model to a package, proven equal to what was trained."""
+    from modelport.packager.build import convert as build  # noqa: PLC0415  heavy things load when the command runs
+    from modelport.packager.conversion.samplefile import read_expected, read_sample  # noqa: PLC0415
+    from modelport.packager.conversion.sources import find_model  # noqa: PLC0415
+
+    try:
+        made = build(
+            find_model(model, trust_pickle=trust_pickle),
+            read_sample(sample) if sample else None,
+            output=output,
+            name=name,
+            version=version or "1",
+            contract=contract_named(contract),
+            expected=read_expected(expected) if expected else None,
+            accept_parity=accept_parity,
+            report=report,
+            threads=threads,
+        )
+    except ParityError as error:
+        _say(described(error.report))
+        raise
+    finally:
+        if report is not None and report.exists():
+            _say([f"Wrote {report}"])
+    _say([*described(made.report), f"Wrote {made.path}: {made.digest}  ({made.plan.size / 1e6:.1f} MB)"])
+
+
+def contract_named(name: str | None) -> Contract | None:
+    """Return the contract called `name`; raises `ConversionError` for another name."""
+    if name is None or name in ("float32", "float64"):
+        return name  # type: ignore[return-value]
+    raise ConversionError(f"contract: expected float32 or float64, got `{name}`")
+
+
+def described(report: ParityReport) -> list[str]:
+    """Return the comparison in a few lines of text."""
+    lines = [
+        f"Converted {report.model} to ONNX (contract {report.contract}, proof {report.proof}: {report.reference})",
+        f"Compared {report.rows:,} rows on {report.engine}: {report.verdict}",
+    ]
+    for output in report.outputs:
+        if output.kind == "label":
+            lines.append(
+                f"  {output.name}: {output.mismatches:,} of {output.rows:,} labels differ, {output.ties:,} ties"
+            )
+        else:
+            lines.append(
+                f"  {output.name}: off by at most {output.max_absolute:.2g} (99.9 %: {output.p999_absolute:.2g}), "
+                f"{output.over_tolerance:,} rows over tolerance"
+            )
+    if (found := report.thresholds) is not None:
+        lines.append(
+            f"  tree thresholds: {found.probed:,} of {found.distinct:,} probed, "
+            f"{found.reached:,} by a row that arrives there"
+        )
+    if (batches := report.batches) is not None and not batches.identical:
+        how = "padded to two" if batches.identical_padded else f"changes bits, by at most {batches.max_absolute:.2g}"
+        lines.append(f"  a row alone: {how}")
+    return [*lines, *(f"  note: {note}" for note in report.notes), *(f"  failed: {text}" for text in report.failures)]
+
+
+def _say(lines: list[str]) -> None:
+    for line in lines:
+        typer.echo(line, err=True)
