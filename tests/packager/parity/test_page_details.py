@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from xml.etree import ElementTree as ET
 
 import parity_reports
@@ -30,6 +31,7 @@ from modelport.packager.parity.report import Histogram, OutputComparison, Thresh
         (1e-6, "1 x 10⁻⁶"),
         (-4e12, "-4 x 10¹²"),
         (math.inf, "∞"),
+        (sys.float_info.max, "∞"),
         (-math.inf, "\N{MINUS SIGN}∞"),
         (math.nan, "NaN"),
     ],
@@ -80,9 +82,9 @@ def line_of(drawing: ET.Element) -> float:
 def test_bars_go_from_no_difference_to_the_largest_and_grow_with_their_count() -> None:
     found = bars(drawn(parity_reports.spread(10, m8=1000, m7=1), tolerance=1e-6))
     assert list(found) == [
-        "no difference: 10 values",
-        "1 x 10⁻⁸ to 1 x 10⁻⁷: 1,000 values",
-        "1 x 10⁻⁷ to 1 x 10⁻⁶: 1 value",
+        "no difference: 10 rows",
+        "1 x 10⁻⁸ to 1 x 10⁻⁷: 1,000 rows",
+        "1 x 10⁻⁷ to 1 x 10⁻⁶: 1 row",
     ]
     none, many, one = found.values()
     assert none[0] < many[0] < one[0]
@@ -128,7 +130,7 @@ def test_a_drawing_has_a_title_and_describes_itself() -> None:
     assert drawing.attrib["aria-labelledby"] == "y-title y-desc"
     assert drawing.findtext("title") == "Differences of y"
     told = " ".join((drawing.findtext("desc") or "").split()).replace("\N{MULTIPLICATION SIGN}", "x")
-    assert told == "no difference: 2 values; 1 x 10⁻⁸ to 1 x 10⁻⁷: 1 value. Tolerance: 1 x 10⁻⁶."
+    assert told == "no difference: 2 rows; 1 x 10⁻⁸ to 1 x 10⁻⁷: 1 row. Tolerance: 1 x 10⁻⁶."
 
 
 def test_coverage_is_drawn_to_scale() -> None:

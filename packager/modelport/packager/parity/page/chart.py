@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 _ROW: Final = 26.0
 _BAR: Final = 17.0
 _TOP: Final = 24.0
-_ZERO_GAP: Final = 12.0  # between the bar of values that do not differ at all and the logarithmic axis
+_ZERO_GAP: Final = 12.0  # between the bar of rows that do not differ at all and the logarithmic axis
 _AXIS: Final = 14.0
 _LONGEST: Final = 56.0
 _SHORTEST: Final = 0.8
 
 
 class _Bin(msgspec.Struct, frozen=True):
-    """Values whose difference lies from `low` up to, not including, `high`; None is an open end."""
+    """Rows whose difference lies from `low` up to, not including, `high`; None is an open end."""
 
     low: float | None
     high: float | None
@@ -45,7 +45,7 @@ def histogram(output: OutputComparison, found: Histogram, key: str) -> Markup:
     """Draw the absolute differences of `output`: one bar a decade, and the tolerance as a dashed line.
 
     `key` makes the identifiers of the drawing unique in its page. Bars grow with the logarithm of their count, so
-    that a single outlier beside a million equal values is seen.
+    that a single outlier beside a million equal rows is seen.
     """
     bins, mark = _in_view(_bins(found), output.absolute_tolerance)
     top = _TOP + _ROW + _ZERO_GAP
@@ -133,7 +133,7 @@ def _bar(top: float, count: int, most: int, kind: str, told: str) -> Markup | No
     box = {"x": f"{_at(_AXIS)}%", "y": _at(middle - _BAR / 2), "width": f"{_at(length)}%", "height": _at(_BAR)}
     return element(
         "g",
-        element("title", f"{told}: {counted(count, 'value')}"),
+        element("title", f"{told}: {counted(count, 'row')}"),
         element("rect", class_=kind, rx="2", **box),
         element("text", f"{count:,}", class_="count", x=f"{_at(_AXIS + length)}%", dx="6", y=_at(middle), dy=".35em"),
     )
@@ -163,8 +163,8 @@ def _edge(edge: float) -> str:
 
 
 def _description(output: OutputComparison, found: Histogram) -> str:
-    filled = [f"{each.range}: {counted(each.count, 'value')}" for each in _bins(found) if each.count]
-    parts = [f"no difference: {counted(found.zero, 'value')}", *filled]
+    filled = [f"{each.range}: {counted(each.count, 'row')}" for each in _bins(found) if each.count]
+    parts = [f"no difference: {counted(found.zero, 'row')}", *filled]
     return f"{'; '.join(parts)}. Tolerance: {number(output.absolute_tolerance)}."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Final
 
 _SUPERSCRIPT: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -32,10 +33,13 @@ def share(part: int, whole: int) -> str:
 
 
 def number(value: float) -> str:
-    """Return `value` to three significant digits: `0`, `0.25`, a power of ten, `∞`, `NaN`."""
+    """Return `value` to three significant digits: `0`, `0.25`, a power of ten, `∞`, `NaN`.
+
+    The largest float64 stands for infinity in a report, which JSON cannot hold.
+    """
     if math.isnan(value):
         return "NaN"
-    if math.isinf(value):
+    if abs(value) >= sys.float_info.max:
         return "∞" if value > 0 else "\N{MINUS SIGN}∞"
     if value == 0:
         return "0"
