@@ -1,2 +1,55 @@
-lock:
-	true
+# The words that people and CI use. Everything installs into .venv; the locks hold exact versions with hashes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet
+
+.PHONY: run test test-slow check bench format lock clean
+.DEFAULT_GOAL := run
+
+run: $(VENV)/.run  ## train on real data, convert with proof, package, serve, score: the main job
+	$(BIN)/python -m modelport.benchmarks.main_job
+
+test: $(VENV)/.dev  ## the tests, but those that take minutes
+	.ci/need chromium
+	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term $(ARGS)
+
+test-slow: $(VENV)/.dev  ## the tests that take minutes
+	.ci/need chromium
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+check: $(VENV)/.dev  ## lint, types, layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.run  ## what the runtime adds to the engine, in process and over HTTP
+	$(BIN)/python -m modelport.benchmarks.overhead
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: $(VENV)/.dev  ## resolve anew; the scoring lock is what packages carry
+	$(PIP) install uv
+	$(COMPILE) --upgrade --extra sklearn --group main-job -o locks/run.txt
+	$(COMPILE) --upgrade --extra sklearn --extra parquet --group dev -c locks/run.txt -o locks/dev.txt
+	$(COMPILE) --upgrade -c locks/run.txt -o packager/modelport/packager/scoring.lock
+
+clean:
+	rm -rf $(VENV) out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+
+$(BIN)/python:
+	.ci/need venv $(PYTHON)
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(BIN)/python locks/run.txt pyproject.toml
+	$(PIP) install --require-hashes -r locks/run.txt
+	$(PIP) install --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run locks/dev.txt
+	$(PIP) install --require-hashes -r locks/dev.txt
+	touch $@
