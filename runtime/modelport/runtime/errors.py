@@ -43,5 +43,24 @@ class ScoringError(ModelportError):
     """The engine failed on an input that fits the signature."""
 
 
+class OutputError(ModelportError):
+    """What was to be written cannot be, or not in this form; nothing of it is left behind."""
+
+
 class FailedCheckError(ModelportError):
     """A package does not reproduce its golden samples here."""
+
+
+def named(name: object) -> str:
+    """Return a name that somebody else chose as a message shows it: in backticks, printable, at most 80 characters."""
+    return f"`{printable(shortened(str(name), 80))}`"
+
+
+def shortened(text: str, limit: int) -> str:
+    """Return `text`, cut to `limit` characters if it is longer."""
+    return f"{text[: limit - 3]}..." if len(text) > limit else text
+
+
+def printable(text: str) -> str:
+    """Return `text` with all that would garble a terminal or fit no UTF-8 escaped: control characters, surrogates."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -53,8 +53,8 @@ def check(scorer: Scorer) -> Check:
         got = scorer.runner.run(inputs)
         count += len(next(iter(inputs.values()))) if scorer.signature.has_rows else 1
         for name, found in results.items():
-            spread = samples.spread.get(name)
-            found.append(_compare(name, got[name], expected[name], recorded[name], samples.tolerance[name], spread))
+            wanted = _Wanted(expected[name], recorded[name], samples.tolerance[name], samples.spread.get(name))
+            found.append(_compare(name, got[name], wanted))
     outputs = tuple(max(found, key=_severity) for found in results.values())
     return Check(
         verdict=max(outputs, key=_severity).verdict,
@@ -71,7 +71,8 @@ def require(scorer: Scorer) -> Check:
     for output in result.outputs:
         if output.verdict == "failed":
             raise FailedCheckError(
-                f"package `{scorer.manifest.name}`: output `{output.name}` does not reproduce the golden samples: {output.reason}"
+                f"package `{scorer.manifest.name}`: output `{output.name}` does not reproduce the golden samples: "
+                f"{output.reason}"
             )
     return result
 
@@ -80,32 +81,63 @@ def _severity(output: OutputCheck) -> tuple[int, float]:
     return ("identical", "within bound", "plausible", "failed").index(output.verdict), output.worst
 
 
-def _compare(
-    name: str,
-    got: NDArray[Any],
-    expected: NDArray[Any],
-    recorded: NDArray[Any],
-    tolerance: Tolerance,
-    spread: Spread | None,
-) -> OutputCheck:
-    if got.shape != recorded.shape or got.dtype != recorded.dtype:
-        reason = f"expected {recorded.dtype} {list(recorded.shape)}, got {got.dtype} {list(got.shape)}"
-        return OutputCheck(name=name, verdict="failed", worst=float("inf"), reason=reason)
-    if spread is not None:
-        return _plausible(name, got, spread)
+class _Wanted(NamedTuple):
+    expected: NDArray[Any]
+    recorded: NDArray[Any]
+    tolerance: Tolerance
+    spread: Spread | None
+
+
+def _compare(name: str, got: NDArray[Any], wanted: _Wanted) -> OutputCheck:
+    recorded = wanted.recorded
+    if got.dtype != recorded.dtype or got.shape != recorded.shape:
+        return _failed(name, f"expected {recorded.dtype} {list(recorded.shape)}, got {got.dtype} {list(got.shape)}")
+    if wanted.spread is not None:
+        return _plausible(name, got, wanted.spread)
     if same_bits(got, recorded):
-        return OutputCheck(name=name, verdict="identical", worst=_worst(got, expected))
-    if got.dtype.kind not in "fc":
-        wrong = int(np.count_nonzero(got != expected))
-        if wrong == 0:
-            return OutputCheck(name=name, verdict="within bound")
-        reason = f"{wrong} of {got.size} values differ"
-        return OutputCheck(name=name, verdict="failed", worst=float(wrong), reason=reason)
+        return OutputCheck(name=name, verdict="identical", worst=_worst(got, wanted.expected))
+    if got.dtype.kind == "f":
+        return _within(name, got, wanted.expected, wanted.tolerance)
+    if wrong := int(np.count_nonzero(got != wanted.expected)):
+        return _failed(name, f"{wrong} of {got.size} values differ", float(wrong))
+    return OutputCheck(name=name, verdict="within bound")
+
+
+def _within(name: str, got: NDArray[Any], expected: NDArray[Any], tolerance: Tolerance) -> OutputCheck:
     worst = _worst(got, expected)
-    if np.allclose(got, expected, rtol=tolerance.relative, atol=tolerance.absolute, equal_nan=True):
+    wide = got.astype(np.float64)
+    if np.allclose(wide, expected, rtol=tolerance.relative, atol=tolerance.absolute, equal_nan=True):
         return OutputCheck(name=name, verdict="within bound", worst=worst)
-    reason = f"off by {worst:.3g}, allowed {tolerance.absolute:.3g} + {tolerance.relative:.3g} of the value"
+    allowed = f"{tolerance.absolute:.3g} + {tolerance.relative:.3g} of the value"
+    return _failed(name, f"off by {worst:.3g}, allowed {allowed}", worst)
+
+
+def _failed(name: str, reason: str, worst: float = float("inf")) -> OutputCheck:
     return OutputCheck(name=name, verdict="failed", worst=worst, reason=reason)
+
+
+def _worst(got: NDArray[Any], expected: NDArray[Any]) -> float:
+    """Return the largest absolute difference: infinite where one side alone is NaN, 0 for what is no number."""
+    if got.dtype.kind != "f" or got.size == 0:
+        return 0.0
+    left, right = got.astype(np.float64), expected.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        difference = np.where(left == right, 0.0, np.abs(left - right))
+    both_nan = np.isnan(left) & np.isnan(right)
+    return float(np.where(both_nan, 0.0, np.where(np.isnan(difference), np.inf, difference)).max())
+
+
+def _plausible(name: str, got: NDArray[Any], spread: Spread) -> OutputCheck:
+    """Check what a model that is not deterministic gives: numbers where it was seen to give them, text not at all."""
+    if got.dtype.kind not in "fiu" or got.size == 0:
+        return OutputCheck(name=name, verdict="plausible")
+    values = got.astype(np.float64)
+    noise = float(np.finfo(np.float32).eps) * max(1.0, abs(spread.mean))
+    reach = _DEVIATIONS * max(spread.deviation, noise)
+    low, high = min(spread.lowest, spread.mean - reach), max(spread.highest, spread.mean + reach)
+    if np.all((low <= values) & (values <= high)):
+        return OutputCheck(name=name, verdict="plausible")
+    return _failed(name, f"expected values from {low:.3g} to {high:.3g}, got {values.min():.3g} to {values.max():.3g}")
 
 
 def same_bits(left: NDArray[Any], right: NDArray[Any]) -> bool:
@@ -113,27 +145,5 @@ def same_bits(left: NDArray[Any], right: NDArray[Any]) -> bool:
     if left.dtype != right.dtype or left.shape != right.shape:
         return False
     if left.dtype.kind == "O":
-        return left.tolist() == right.tolist()
-    return np.ascontiguousarray(left).tobytes() == np.ascontiguousarray(right).tobytes()
-
-
-def _worst(got: NDArray[Any], expected: NDArray[Any]) -> float:
-    if got.dtype.kind not in "fc" or got.size == 0 or got.shape != expected.shape:
-        return 0.0
-    with np.errstate(invalid="ignore"):
-        difference = np.abs(got.astype(np.float64) - expected.astype(np.float64))
-    both_nan = np.isnan(got.astype(np.float64)) & np.isnan(expected.astype(np.float64))
-    difference = np.where(both_nan, 0.0, np.where(np.isnan(difference), np.inf, difference))
-    return float(difference.max())
-
-
-def _plausible(name: str, got: NDArray[Any], spread: Spread) -> OutputCheck:
-    if got.dtype.kind not in "fiu":
-        return OutputCheck(name=name, verdict="plausible")
-    values = got.astype(np.float64)
-    reach = _DEVIATIONS * max(spread.deviation, np.finfo(np.float32).eps * max(1.0, abs(spread.mean)))
-    low, high = min(spread.lowest, spread.mean - reach), max(spread.highest, spread.mean + reach)
-    if np.all(np.isfinite(values)) and values.size and values.min() >= low and values.max() <= high:
-        return OutputCheck(name=name, verdict="plausible")
-    reason = f"expected values from {low:.3g} to {high:.3g}, got {values.min():.3g} to {values.max():.3g}"
-    return OutputCheck(name=name, verdict="failed", worst=float("inf"), reason=reason)
+        return bool(left.tolist() == right.tolist())
+    return left.tobytes() == right.tobytes()

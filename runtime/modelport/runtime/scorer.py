@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Arrays = dict[str, NDArray[np.generic]]
 
-#: Rows of one run of the engine: more are split, so that memory stays bounded. Only where rows are the same in any batch.
+#: Rows of one run of the engine: more are split, so that memory stays bounded, where rows are the same in any batch.
 CHUNK_ROWS: Final = 8192
 
 
@@ -47,10 +47,7 @@ class GraphRunner:
         if not self.signature.has_rows:
             return self._named(self.engine.run(inputs))
         if rows == 0:
-            return {
-                spec.name: np.zeros((0, *(max(size, 0) for size in spec.shape[1:])), spec.dtype)
-                for spec in self.signature.outputs
-            }
+            return {spec.name: spec.no_rows() for spec in self.signature.outputs}
         if rows <= CHUNK_ROWS or not self.signature.rows_identical:
             return self._rows(inputs, rows)
         parts = [

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 import numpy as np
 
-from .errors import InvalidInputError
+from .errors import InvalidInputError, printable, shortened
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 Datatype = Literal[
@@ -72,35 +75,46 @@ class TensorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """The NumPy type of this tensor's elements."""
         return DTYPES[self.datatype]
 
+    def no_rows(self) -> NDArray[np.generic]:
+        """Return this tensor as it is for a batch of no rows."""
+        return np.zeros((0, *(max(size, 0) for size in self.shape[1:])), self.dtype)
+
     def check(self, array: NDArray[np.generic]) -> None:
-        """Raise `InvalidInputError` unless `array` has this spec's datatype and shape, and only values that it allows."""
-        if (got := datatype_of(array)) != self.datatype:
-            raise InvalidInputError(f"input `{self.name}`: expected {self.datatype}, got {got}")
-        if not fits(array.shape, self.shape):
+        """Raise `InvalidInputError` unless `array` has this spec's dtype and shape, and only values that it allows."""
+        self.check_form(datatype_of(array), array.shape)
+        if array.dtype != self.dtype:  # other byte order, or strings of fixed width: engines misread both
             raise InvalidInputError(
-                f"input `{self.name}`: expected shape {list(self.shape)}, got {list(array.shape)}",
-                hint="a dimension of -1 accepts any length" if -1 in self.shape else None,
+                f"input `{self.name}`: expected {self.datatype} as {self.dtype}, got {array.dtype}",
+                hint="`modelport.runtime.values.coerce` converts",
             )
         self.check_values(array)
 
-    def check_values(self, array: NDArray[np.generic]) -> None:
-        """Raise `InvalidInputError` on infinities, on NaN where not nullable, and on categories outside a closed list.
+    def check_form(self, datatype: str, shape: tuple[int, ...]) -> None:
+        """Raise `InvalidInputError` unless a tensor of `datatype` and `shape` fits, whatever its values."""
+        if datatype != self.datatype:
+            got = printable(shortened(datatype, 40))
+            raise InvalidInputError(f"input `{self.name}`: expected {self.datatype}, got {got}")
+        if not fits(shape, self.shape):
+            raise InvalidInputError(
+                f"input `{self.name}`: expected shape {list(self.shape)}, got {shown(list(shape))}",
+                hint="a dimension of -1 accepts any length" if -1 in self.shape else None,
+            )
 
-        The first offending element is named by its index.
+    def check_values(self, array: NDArray[np.generic]) -> None:
+        """Raise `InvalidInputError` on what the datatype alone does not rule out, naming the first such element.
+
+        Infinities, NaN where not nullable, strings that are no Unicode text, categories outside a closed list.
         """
         if self.datatype in ("FP16", "FP32", "FP64"):
             finite = np.isfinite(array)
             if not finite.all():
-                bad = np.isinf(array) if self.nullable else ~finite
-                if bad.any():
-                    self._refuse(array, bad)
-        elif self.closed:
-            known: set[object] = set(self.categories)
-            if self.nullable:
-                known.add(self.null)
-            bad = np.array([value not in known for value in array.ravel().tolist()], np.bool_).reshape(array.shape)
-            if bad.any():
-                self._refuse(array, bad)
+                self._refuse_first(array, np.isinf(array) if self.nullable else ~finite)
+            return
+        if self.datatype == "BYTES" and not _all_text(array):
+            self._refuse_first(array, _each(array, lambda value: not _is_text(value)))
+        if self.closed:
+            known: set[object] = {*self.categories, self.null} if self.nullable else set(self.categories)
+            self._refuse_first(array, _each(array, lambda value: value not in known))
 
     def refused(self, index: tuple[int, ...], got: str) -> InvalidInputError:
         """Return the error that says what was `got` at `index` instead of a value of this tensor."""
@@ -111,9 +125,10 @@ class TensorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             hint="a missing value is accepted only where the signature says `nullable`" if null else None,
         )
 
-    def _refuse(self, array: NDArray[np.generic], bad: NDArray[np.bool_]) -> None:
-        index = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise self.refused(index, shown(array[index]))
+    def _refuse_first(self, array: NDArray[np.generic], bad: NDArray[np.bool_]) -> None:
+        if bad.any():
+            index = tuple(int(i) for i in np.argwhere(bad)[0])
+            raise self.refused(index, shown(array[index]))
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -150,15 +165,17 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 def fits(shape: tuple[int, ...], spec: tuple[int, ...]) -> bool:
     """Return whether `shape` is one that `spec` allows, where -1 allows any length."""
-    return len(shape) == len(spec) and all(want in (-1, got) for got, want in zip(shape, spec, strict=True))
+    return len(shape) == len(spec) and all(
+        got >= 0 if want < 0 else got == want for got, want in zip(shape, spec, strict=True)
+    )
 
 
 def shown(value: object) -> str:
-    """Return `value` as an error message shows it: JSON-like, at most 40 characters."""
+    """Return `value` as an error message shows it: JSON-like, printable, at most 40 characters and quotes."""
     if value is None:
         return "null"
     if isinstance(value, str):
-        return f'"{value[:37]}..."' if len(value) > 40 else f'"{value}"'  # noqa: PLR2004
+        return printable(json.dumps(shortened(value, 40), ensure_ascii=False))
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
     if isinstance(value, float | np.floating):
@@ -166,5 +183,24 @@ def shown(value: object) -> str:
             return "NaN"
         if np.isinf(value):
             return "Infinity" if value > 0 else "-Infinity"
-    text = str(value)
-    return f"{text[:37]}..." if len(text) > 40 else text  # noqa: PLR2004
+    return printable(shortened(str(value), 40))
+
+
+def _each(array: NDArray[np.generic], test: Callable[[object], bool]) -> NDArray[np.bool_]:
+    return np.array([test(value) for value in array.ravel().tolist()], np.bool_).reshape(array.shape)
+
+
+def _all_text(array: NDArray[np.generic]) -> bool:
+    values = array.ravel().tolist()
+    return all(isinstance(value, str) for value in values) and _is_text("".join(values))
+
+
+def _is_text(value: object) -> bool:
+    """Return whether `value` is a string that UTF-8 can carry, and so reach the engine: no lone surrogates."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

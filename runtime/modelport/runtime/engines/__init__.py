@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import msgspec
 
-from modelport.runtime.errors import UnknownNameError
+from modelport.runtime.errors import MissingExtraError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,7 +61,11 @@ class EngineFactory(Protocol):
 
 
 def open_engine(request: EngineRequest, name: str = DEFAULT) -> Engine:
-    """Open `request` with the engine called `name`; raises `UnknownNameError` listing the known ones."""
+    """Open `request` with the engine called `name`.
+
+    Raises `UnknownNameError` listing the known ones, `MissingExtraError` if the engine lacks a library, and what the
+    engine raises.
+    """
     return _factory(name)(request)
 
 
@@ -73,4 +77,10 @@ def _factory(name: str) -> EngineFactory:
     if name not in found:
         known = ", ".join(sorted({*found, *_BUILT_IN}))
         raise UnknownNameError(f"engine `{name}`: expected one of {known}")
-    return cast("EngineFactory", found[name].load())
+    try:
+        return cast("EngineFactory", found[name].load())
+    except ImportError as error:
+        raise MissingExtraError(
+            f"engine `{name}`: expected its libraries to be installed, got {error}",
+            hint=f"install what `{found[name].value.partition(':')[0]}` imports",
+        ) from error

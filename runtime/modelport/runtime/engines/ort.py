@@ -10,7 +10,14 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before it loads: read onc
 import numpy as np
 import onnxruntime
 
-from modelport.runtime.errors import InvalidPackageError, MissingExtraError, ScoringError, UnknownNameError
+from modelport.runtime.errors import (
+    InvalidPackageError,
+    MissingExtraError,
+    ScoringError,
+    UnknownNameError,
+    printable,
+    shortened,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,7 +47,10 @@ class OrtEngine:
         providers = _providers(request.providers)
         try:
             self._session = onnxruntime.InferenceSession(
-                request.model, _options(request), providers=[name for _, name in providers]
+                request.model,
+                _options(request),
+                providers=[name for _, name in providers],
+                enable_fallback=0,  # it prints, and runs on another provider than was asked for
             )
         except Exception as error:  # damaged models raise more than ONNX Runtime's own kinds (UnicodeDecodeError)
             raise InvalidPackageError(
@@ -66,7 +76,7 @@ class OrtEngine:
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> Sequence[NDArray[np.generic]]:
         """Execute the graph; raises `ScoringError` when a kernel fails."""
         try:
-            results = self._run(self._outputs, inputs, self._run_options)
+            results = self._run(self._outputs, dict(inputs), self._run_options)
         except Exception as error:
             raise ScoringError(f"model: expected an answer, got {_first_line(error)}") from error
         return [np.asarray(result) for result in results]
@@ -80,6 +90,8 @@ def _options(request: EngineRequest) -> Any:
     if not request.optimise:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Else bytes that happen to hold `ORTM` would be read as another format than the one that was verified.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     if len(request.model) + sum(map(len, request.external_data.values())) < _SMALL_MODEL:
         options.enable_cpu_mem_arena = False  # 10 to 15 % faster on small models
         options.enable_mem_pattern = False
@@ -103,7 +115,7 @@ def _providers(wanted: Sequence[str]) -> list[tuple[str, str]]:
                 f"execution provider `{name}`: expected one of {known}",
                 hint=f"install `{wheel}` in place of `onnxruntime`",
             )
-    return [(name, available[name]) for name in wanted or ("cpu",)]
+    return [(name, available[name]) for name in dict.fromkeys(wanted or ("cpu",))]
 
 
 def _short(name: str) -> str:
@@ -112,4 +124,4 @@ def _short(name: str) -> str:
 
 def _first_line(error: Exception) -> str:
     text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:300]
+    return printable(shortened(text.splitlines()[0], 300))

@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Final, Literal
+from itertools import accumulate
+from math import prod
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
 from modelport.runtime import strictjson
-from modelport.runtime.errors import InvalidInputError, InvalidPackageError
-from modelport.runtime.signature import Signature
+from modelport.runtime.errors import InvalidInputError, InvalidPackageError, named
+from modelport.runtime.signature import Signature, TensorSpec, shown
+
+from .files import MAX_LEVELS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 FORMAT_VERSION: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -128,7 +135,7 @@ def decode(text: bytes) -> Manifest:
         version = strictjson.decode(text, _FormatVersion).format_version
         if version != FORMAT_VERSION:
             raise InvalidPackageError(
-                f"manifest: expected format version {FORMAT_VERSION}, got {version}",
+                f"manifest: expected format version {FORMAT_VERSION}, got {shown(version)}",
                 hint="install a newer modelport" if version > FORMAT_VERSION else None,
             )
         manifest = strictjson.decode(text, Manifest)
@@ -144,7 +151,8 @@ def check_name(kind: str, name: str) -> None:
     """Raise `InvalidInputError` unless `name` can be a package's name or version."""
     if not NAME.fullmatch(name):
         raise InvalidInputError(
-            f"{kind}: expected 1 to 128 letters, digits, `.`, `_`, `+` or `-`, the first a letter or digit, got `{name[:140]}`"
+            f"{kind}: expected 1 to 128 letters, digits, `.`, `_`, `+` or `-`, the first a letter or digit, "
+            f"got {named(name)}"
         )
 
 
@@ -155,31 +163,85 @@ class _FormatVersion(msgspec.Struct):
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _BATCH: Final = re.compile(r"rows|none|fixed:[1-9][0-9]{0,8}")
+_ROLES: Final[tuple[Role, ...]] = ("model", "samples")
+_MAX_THREADS: Final = 1024
+_MAX_ELEMENTS: Final = 1 << 40
 
 
 def _validate(manifest: Manifest) -> None:
+    """Raise `InvalidPackageError` on what the types of the fields do not rule out."""
     try:
         check_name("name", manifest.name)
         check_name("version", manifest.version)
     except InvalidInputError as error:
         raise InvalidPackageError(f"manifest: {error.message}") from error
-    if not _BATCH.fullmatch(manifest.signature.batch):
+    if not 1 <= manifest.execution.threads <= _MAX_THREADS:
         raise InvalidPackageError(
-            f"manifest: expected batch `rows`, `none` or `fixed:N`, got `{manifest.signature.batch}`"
+            f"manifest: expected 1 to {_MAX_THREADS} threads, got {shown(manifest.execution.threads)}"
         )
-    if not 1 <= manifest.execution.threads <= 1024:  # noqa: PLR2004
-        raise InvalidPackageError(f"manifest: expected 1 to 1024 threads, got {manifest.execution.threads}")
-    folded: dict[str, str] = {}
+    _validate_signature(manifest.signature)
     for name, entry in manifest.files.items():
-        if not all(_SEGMENT.fullmatch(part) for part in name.split("/")) or name in (MANIFEST, DIGEST):
-            raise InvalidPackageError(f"manifest: expected a plain relative file name, got `{name}`")
+        _validate_file(name, entry)
+    _validate_names(manifest.files)
+    for role in _ROLES:
+        manifest.name_of(role)
+
+
+def _validate_signature(signature: Signature) -> None:
+    if not _BATCH.fullmatch(signature.batch):
+        raise InvalidPackageError(f"manifest: expected batch `rows`, `none` or `fixed:N`, got {named(signature.batch)}")
+    for kind, specs in (("input", signature.inputs), ("output", signature.outputs)):
+        if not specs:
+            raise InvalidPackageError(f"manifest: expected at least one {kind}, got none")
+        if len({spec.name for spec in specs}) < len(specs):
+            raise InvalidPackageError(f"manifest: expected {kind}s of different names, got one name twice")
+        for spec in specs:
+            _validate_spec(f"{kind} {named(spec.name)}", spec, signature.batch)
+
+
+def _validate_spec(subject: str, spec: TensorSpec, batch: str) -> None:
+    shape = shown(list(spec.shape))
+    if min(spec.shape, default=0) < -1 or prod(max(size, 1) for size in spec.shape) > _MAX_ELEMENTS:
+        raise InvalidPackageError(
+            f"manifest: {subject}: expected sizes from -1 up, at most {_MAX_ELEMENTS} elements, got {shape}"
+        )
+    first = -1 if batch == "rows" else int(batch.removeprefix("fixed:")) if batch != "none" else None
+    if first is not None and spec.shape[:1] != (first,):
+        raise InvalidPackageError(f"manifest: {subject}: expected {first} as first dimension, got {shape}")
+    columns = len(set(spec.features))
+    if spec.features and (spec.shape[-1:] != (columns,) or columns < len(spec.features)):
+        raise InvalidPackageError(
+            f"manifest: {subject}: expected one feature a column, got {len(spec.features)} for shape {shape}"
+        )
+    if spec.nullable and (spec.datatype not in ("FP16", "FP32", "FP64", "BYTES") or not _has_null(spec)):
+        raise InvalidPackageError(
+            f"manifest: {subject}: expected only floats, and text with a `null`, to be nullable, got {spec.datatype}"
+        )
+
+
+def _has_null(spec: TensorSpec) -> bool:
+    return spec.datatype != "BYTES" or spec.null is not None
+
+
+def _validate_file(name: str, entry: FileEntry) -> None:
+    parts = name.split("/")
+    if len(parts) > MAX_LEVELS or not all(_SEGMENT.fullmatch(part) for part in parts) or name in (MANIFEST, DIGEST):
+        raise InvalidPackageError(f"manifest: expected a plain relative file name, got {named(name)}")
+    if entry.size < 0 or not _SHA256.fullmatch(entry.sha256):
+        raise InvalidPackageError(
+            f"manifest: expected a size and a SHA-256 for `{name}`, got {shown(entry.size)} and {named(entry.sha256)}"
+        )
+
+
+def _validate_names(names: Iterable[str]) -> None:
+    """Raise `InvalidPackageError` on names that some file system could not hold side by side."""
+    folded: dict[str, str] = {}
+    for name in (MANIFEST, DIGEST, *names):
         if (other := folded.setdefault(name.casefold(), name)) != name:
             raise InvalidPackageError(
                 f"manifest: expected names that differ by more than case, got `{other}` and `{name}`"
             )
-        if entry.size < 0 or not _SHA256.fullmatch(entry.sha256):
-            raise InvalidPackageError(
-                f"manifest: expected a size and a SHA-256 for `{name}`, got {entry.size} and `{entry.sha256}`"
-            )
-    for role in ("model", "samples"):
-        manifest.name_of(role)  # type: ignore[arg-type]
+    for folded_name, name in folded.items():
+        for parent in accumulate(folded_name.split("/")[:-1], "{}/{}".format):
+            if parent in folded:
+                raise InvalidPackageError(f"manifest: expected `{folded[parent]}` to be a file, got `{name}` in it")

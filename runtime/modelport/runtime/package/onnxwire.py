@@ -2,15 +2,18 @@
 
 A walk over the protobuf wire format (https://protobuf.dev/programming-guides/encoding/) with the field numbers of
 onnx.proto3 (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3). The onnx library is not imported, and no field
-but the few that are named here is decoded.
+but the few that are named here is decoded. Where decoders could read one text in two ways, it is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from modelport.runtime.errors import InvalidPackageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Messages and the fields through which a tensor can be reached; the rest is skipped.
 _FIELDS: Final[dict[str, dict[int, str]]] = {
@@ -22,18 +25,30 @@ _FIELDS: Final[dict[str, dict[int, str]]] = {
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
 }
+_MAIN_INITIALIZER: Final = (7, 5)
 _IR_VERSION, _GRAPH, _OPSET = 1, 7, 8
-_EXTERNAL_DATA: Final = 13
+_EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_MAX_KEY: Final = 0xFFFFFFFF
 _MAX_DEPTH: Final = 200
+# An attribute's `floats` (field 7) and `ints` (field 8) one after the other. A tree ensemble has millions.
+_NUMBERS: Final = re.compile(rb"(?:\x3d.{4}|\x40[\x80-\xff]{0,9}+[\x00-\x7f])++", re.DOTALL)
+_DECIMAL: Final = re.compile(r"[0-9]{1,18}")
+
+
+_Value = int | memoryview | None
 
 
 class ExternalData(NamedTuple):
-    """A reference of a tensor into a file beside the model; `offset` and `length` in bytes, `length` -1 for the rest."""
+    """A reference of a tensor into a file beside the model; `offset` and `length` in bytes, `length` -1 for the rest.
+
+    `nested` unless the tensor is an initializer of the model's own graph: in a subgraph, a function, an attribute, ...
+    """
 
     location: str
     offset: int
     length: int
+    nested: bool = False
 
 
 class ModelFacts(NamedTuple):
@@ -47,7 +62,8 @@ class ModelFacts(NamedTuple):
 def read_facts(data: bytes | memoryview, name: str = "model.onnx") -> ModelFacts:
     """Read what an ONNX file says of itself.
 
-    Raises `InvalidPackageError` unless the bytes are one whole ModelProto with an IR version, an operator set and a graph.
+    Raises `InvalidPackageError` unless the bytes are one whole ModelProto with an IR version, an operator set and a
+    graph.
     """
     view = memoryview(data)
     ir_version = 0
@@ -55,15 +71,15 @@ def read_facts(data: bytes | memoryview, name: str = "model.onnx") -> ModelFacts
     has_graph = False
     try:
         for field, value in _fields(view):
-            if field == _IR_VERSION and isinstance(value, int):
-                ir_version = value
-            elif field == _OPSET and not isinstance(value, int):
-                domain, version = _opset(value)
+            if field == _IR_VERSION:
+                ir_version = _number(value)
+            elif field == _OPSET:
+                domain, version = _opset(_message(value))
                 opsets[domain] = version
             elif field == _GRAPH:
                 has_graph = True
-        external = tuple(_external(view, "model", 0))
-    except (_BrokenWireError, UnicodeDecodeError, ValueError) as error:
+        external = tuple(_external(view, "model", ()))
+    except (_BrokenWireError, UnicodeDecodeError) as error:
         raise InvalidPackageError(f"`{name}`: expected an ONNX model, got other or damaged bytes ({error})") from error
     if not (ir_version and opsets and has_graph):
         raise InvalidPackageError(
@@ -76,13 +92,22 @@ class _BrokenWireError(Exception):
     pass
 
 
-def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+def _fields(
+    view: memoryview, skipped: re.Pattern[bytes] | None = None
+) -> Iterator[tuple[int, int | memoryview | None]]:
+    """Yield each field's number and value: a number, the bytes of text or message, or None for one of fixed width.
+
+    Runs of whole fields that `skipped` matches are passed over.
+    """
     position, end = 0, len(view)
     while position < end:
+        if skipped is not None and (run := skipped.match(view, position)) is not None:
+            position = run.end()
+            continue
         key, position = _varint(view, position)
         field, wire = key >> 3, key & 7
-        if field == 0:
-            raise _BrokenWireError("field number 0")
+        if field == 0 or key > _MAX_KEY:
+            raise _BrokenWireError(f"field number {field}")
         if wire == _VARINT:
             value, position = _varint(view, position)
             yield field, value
@@ -95,7 +120,7 @@ def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             raise _BrokenWireError(f"wire type {wire}")
         if size > end - position:
             raise _BrokenWireError(f"a field of {size} bytes where {end - position} are left")
-        yield field, view[position : position + size]
+        yield field, view[position : position + size] if wire == _BYTES else None
         position += size
 
 
@@ -112,40 +137,73 @@ def _varint(view: memoryview, position: int) -> tuple[int, int]:
     raise _BrokenWireError("a number of more than 10 bytes")
 
 
+def _number(value: _Value) -> int:
+    if not isinstance(value, int):
+        raise _BrokenWireError("other bytes where a number stands")
+    return value
+
+
+def _message(value: _Value) -> memoryview:
+    if not isinstance(value, memoryview):
+        raise _BrokenWireError("a number where text or a message stands")
+    return value
+
+
 def _opset(view: memoryview) -> tuple[str, int]:
     domain, version = "", 0
     for field, value in _fields(view):
-        if field == 1 and not isinstance(value, int):
-            domain = bytes(value).decode()
-        elif field == 2 and isinstance(value, int):  # noqa: PLR2004
-            version = value
+        if field == 1:
+            domain = bytes(_message(value)).decode()
+        elif field == 2:  # noqa: PLR2004
+            version = _number(value)
     return domain, version
 
 
-def _external(view: memoryview, message: str, depth: int) -> Iterator[ExternalData]:
-    if depth > _MAX_DEPTH:
-        raise _BrokenWireError(f"more than {_MAX_DEPTH} levels")
+def _external(view: memoryview, message: str, path: tuple[int, ...]) -> Iterator[ExternalData]:
+    """Yield the references below a message; `path` are the numbers of the fields that led to it."""
     if message == "tensor":
-        yield from _tensor(view)
+        yield from _tensor(view, nested=path != _MAIN_INITIALIZER)
         return
+    if len(path) > _MAX_DEPTH:
+        raise _BrokenWireError(f"more than {_MAX_DEPTH} levels")
     inner = _FIELDS[message]
-    for field, value in _fields(view):
+    for field, value in _fields(view, _NUMBERS if message == "attribute" else None):
         if (kind := inner.get(field)) is not None:
-            if isinstance(value, int):
-                raise _BrokenWireError(f"a number where a {kind} stands")
-            yield from _external(value, kind, depth + 1)
+            yield from _external(_message(value), kind, (*path, field))
 
 
-def _tensor(view: memoryview) -> Iterator[ExternalData]:
+def _tensor(view: memoryview, *, nested: bool) -> Iterator[ExternalData]:
     entries: dict[str, str] = {}
-    location, stored_outside = 14, False
+    outside = 0
     for field, value in _fields(view):
-        if field == _EXTERNAL_DATA and not isinstance(value, int):
-            pair = {number: bytes(text).decode() for number, text in _fields(value) if not isinstance(text, int)}
-            entries[pair.get(1, "")] = pair.get(2, "")
-        elif field == location:
-            stored_outside = value == 1
-    if entries or stored_outside:
+        if field == _EXTERNAL_DATA:
+            key, text = _entry(_message(value))
+            if key in entries:
+                raise _BrokenWireError("external data that gives one key twice")
+            entries[key] = text
+        elif field == _DATA_LOCATION:
+            outside = _number(value)
+            if outside > 1:
+                raise _BrokenWireError(f"data location {outside}")
+    if entries or outside:
         yield ExternalData(
-            entries.get("location", ""), int(entries.get("offset", "0")), int(entries.get("length", "-1"))
+            entries.get("location", ""),
+            _decimal(entries.get("offset", "0")),
+            _decimal(entries["length"]) if "length" in entries else -1,
+            nested,
         )
+
+
+def _entry(view: memoryview) -> tuple[str, str]:
+    """Return key and value of a StringStringEntryProto."""
+    pair = {1: "", 2: ""}
+    for field, value in _fields(view):
+        if field in pair:
+            pair[field] = bytes(_message(value)).decode()
+    return pair[1], pair[2]
+
+
+def _decimal(text: str) -> int:
+    if not _DECIMAL.fullmatch(text):
+        raise _BrokenWireError("external data whose offset or length is no plain number")
+    return int(text)

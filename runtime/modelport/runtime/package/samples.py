@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import io
 import zipfile
+from itertools import pairwise
+from math import prod
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from modelport.runtime.errors import InvalidPackageError
+from modelport.runtime.errors import InvalidInputError, InvalidPackageError, printable, shortened
+from modelport.runtime.signature import fits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from modelport.runtime.signature import Signature
+    from modelport.runtime.signature import Signature, TensorSpec
 
     Arrays = dict[str, NDArray[np.generic]]
 
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+_MAX_CALLS: Final = 1_000_000
 
 
 class Tolerance(NamedTuple):
@@ -73,13 +77,39 @@ def encode(samples: Samples, signature: Signature) -> bytes:
         arrays[f"tolerance.{index}"] = np.array(samples.tolerance[spec.name], np.float64)
         if spec.name in samples.spread:
             arrays[f"spread.{index}"] = np.array(samples.spread[spec.name], np.float64)
+    return _zipped(arrays)
+
+
+def decode(data: bytes, signature: Signature) -> Samples:
+    """Read `samples.npz`.
+
+    Raises `InvalidPackageError` unless it holds, as plain arrays, calls that `signature` accepts and answers that it
+    allows.
+    """
+    try:
+        samples = _samples(_unzipped(data), signature)
+        _check(samples, signature)
+    except _OddSamplesError as error:
+        raise InvalidPackageError(f"samples: {error}") from error
+    except InvalidInputError as error:
+        raise InvalidPackageError(f"samples: {error.message}") from error
+    except Exception as error:  # what zipfile and NumPy raise on damaged bytes has many kinds
+        reason = printable(shortened(str(error) or type(error).__name__, 200))
+        raise InvalidPackageError(f"samples: expected plain arrays for each input and output, got {reason}") from error
+    return samples
+
+
+class _OddSamplesError(Exception):
+    pass
+
+
+def _zipped(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
             member = io.BytesIO()
-            np.lib.format.write_array(
-                member, np.ascontiguousarray(array).reshape(array.shape), (1, 0), allow_pickle=False
-            )
+            portable = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(array.shape)
+            np.lib.format.write_array(member, portable, (1, 0), allow_pickle=False)
             entry = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
             entry.create_system = 3
             entry.external_attr = 0o644 << 16
@@ -87,32 +117,92 @@ def encode(samples: Samples, signature: Signature) -> bytes:
     return stream.getvalue()
 
 
-def decode(data: bytes, signature: Signature) -> Samples:
-    """Read `samples.npz`. Raises `InvalidPackageError` unless it holds what `signature` asks for, as plain arrays."""
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        calls = range(int(arrays["count"]))
-        return Samples(
-            [{s.name: _get(arrays, f"{c}.input.{i}") for i, s in enumerate(signature.inputs)} for c in calls],
-            [{s.name: _get(arrays, f"{c}.expected.{i}") for i, s in enumerate(signature.outputs)} for c in calls],
-            [{s.name: _get(arrays, f"{c}.recorded.{i}") for i, s in enumerate(signature.outputs)} for c in calls],
-            {s.name: Tolerance(*arrays[f"tolerance.{i}"].tolist()) for i, s in enumerate(signature.outputs)},
-            {
-                s.name: Spread(*arrays[f"spread.{i}"].tolist())
-                for i, s in enumerate(signature.outputs)
-                if f"spread.{i}" in arrays
-            },
+def _unzipped(data: bytes) -> Arrays:
+    """Return the arrays, none of which takes more memory than the file has bytes."""
+    arrays: Arrays = {}
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = archive.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1 for member in members):
+            raise _OddSamplesError("expected members stored as they are, got a compressed or encrypted one")
+        if sum(member.file_size for member in members) > len(data):
+            raise _OddSamplesError(f"expected members within its {len(data)} bytes, got some that overlap")
+        for member in members:
+            name = member.filename.removesuffix(".npy")
+            if name in arrays or name == member.filename:
+                raise _OddSamplesError("expected members `NAME.npy`, each once, got another or one twice")
+            arrays[name] = _array(archive.read(member))
+    return arrays
+
+
+def _array(data: bytes) -> NDArray[np.generic]:
+    """Return the array of a `.npy` of format 1.0 in C order, whose size must be what its header says."""
+    stream = io.BytesIO(data)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise _OddSamplesError("expected arrays of `.npy` format 1.0, got another")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    if dtype.kind not in "biuf" or fortran or dtype.newbyteorder("<") != dtype:
+        raise _OddSamplesError(f"expected plain little-endian arrays in C order, got {shortened(str(dtype), 80)}")
+    if min(shape, default=0) < 0 or prod(shape) * dtype.itemsize != len(data) - stream.tell():
+        raise _OddSamplesError("expected as many bytes as the array's shape says, got others")
+    return np.frombuffer(data, dtype, offset=stream.tell()).reshape(shape)
+
+
+def _samples(arrays: Mapping[str, NDArray[np.generic]], signature: Signature) -> Samples:
+    count = int(arrays["count"].reshape(()))
+    if not 1 <= count <= _MAX_CALLS:
+        raise _OddSamplesError(f"expected 1 to {_MAX_CALLS} calls, got {count}")
+
+    def calls(kind: str, specs: Sequence[TensorSpec]) -> list[Arrays]:
+        return [
+            {spec.name: _get(arrays, f"{call}.{kind}.{i}") for i, spec in enumerate(specs)} for call in range(count)
+        ]
+
+    names = [spec.name for spec in signature.outputs]
+    return Samples(
+        calls("input", signature.inputs),
+        calls("expected", signature.outputs),
+        calls("recorded", signature.outputs),
+        {name: Tolerance(*_numbers(arrays, f"tolerance.{i}")) for i, name in enumerate(names)},
+        {name: Spread(*_numbers(arrays, f"spread.{i}")) for i, name in enumerate(names) if f"spread.{i}" in arrays},
+    )
+
+
+def _check(samples: Samples, signature: Signature) -> None:
+    for inputs, expected, recorded in zip(samples.inputs, samples.expected, samples.recorded, strict=True):
+        for spec in signature.inputs:
+            spec.check(inputs[spec.name])
+        rows = {len(array) for array in (*inputs.values(), *recorded.values())} if signature.has_rows else {1}
+        if len(rows) > 1:
+            raise _OddSamplesError(f"expected as many rows of every input and output, got {sorted(rows)}")
+        for spec in signature.outputs:
+            _check_output(spec, expected[spec.name], recorded[spec.name])
+
+
+def _check_output(spec: TensorSpec, expected: NDArray[np.generic], recorded: NDArray[np.generic]) -> None:
+    if recorded.dtype != spec.dtype or not fits(recorded.shape, spec.shape):
+        raise _OddSamplesError(
+            f"output `{spec.name}`: expected {spec.datatype} {list(spec.shape)}, "
+            f"got {recorded.dtype} {list(recorded.shape)}"
         )
-    except (KeyError, ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InvalidPackageError(f"samples: expected plain arrays for each input and output, got {error}") from error
+    if expected.shape != recorded.shape or expected.dtype.kind != recorded.dtype.kind:
+        raise _OddSamplesError(
+            f"output `{spec.name}`: expected the original's answers as {recorded.dtype} {list(recorded.shape)}, "
+            f"got {expected.dtype} {list(expected.shape)}"
+        )
 
 
-def _put(arrays: dict[str, NDArray[np.generic]], key: str, array: NDArray[np.generic]) -> None:
+def _numbers(arrays: Mapping[str, NDArray[np.generic]], key: str) -> Iterator[float]:
+    values = arrays[key]
+    if values.dtype != np.float64 or values.ndim != 1 or not np.isfinite(values).all():
+        raise _OddSamplesError(f"expected finite numbers as `{key}`, got others")
+    return iter(values.tolist())
+
+
+def _put(arrays: Arrays, key: str, array: NDArray[np.generic]) -> None:
     if array.dtype.kind not in "OUS":
         arrays[key] = array
         return
-    texts = [str(value).encode() for value in array.ravel().tolist()]
+    texts = [value if isinstance(value, bytes) else str(value).encode() for value in array.ravel().tolist()]
     arrays[f"{key}.bytes"] = np.frombuffer(b"".join(texts), np.uint8)
     arrays[f"{key}.offsets"] = np.cumsum([0, *map(len, texts)], dtype=np.int64)
     arrays[f"{key}.shape"] = np.array(array.shape, np.int64)
@@ -123,7 +213,9 @@ def _get(arrays: Mapping[str, NDArray[np.generic]], key: str) -> NDArray[np.gene
         return arrays[key]
     data = arrays[f"{key}.bytes"].tobytes()
     offsets = arrays[f"{key}.offsets"].tolist()
-    texts = [data[start:end].decode() for start, end in zip(offsets[:-1], offsets[1:], strict=True)]
-    array = np.empty(len(texts), np.object_)
-    array[:] = texts
-    return array.reshape(tuple(arrays[f"{key}.shape"].tolist()))
+    shape = tuple(arrays[f"{key}.shape"].tolist())
+    if offsets[0] != 0 or offsets[-1] != len(data) or min(shape, default=0) < 0:
+        raise _OddSamplesError(f"expected `{key}` to be strings one after the other, got other offsets or shape")
+    array = np.empty(len(offsets) - 1, np.object_)
+    array[:] = [data[start:end].decode() for start, end in pairwise(offsets)]
+    return array.reshape(shape)
