@@ -305,7 +305,7 @@ def _value(value: Any) -> Value:
     array = np.asarray(value)
     if array.ndim == 0 or array.size == 1:
         return _plain(array.ravel()[0].item() if array.dtype.kind != "O" else array.ravel()[0])
-    return [_plain(item) for item in array.ravel().tolist()]  # type: ignore[return-value]  # one type an output
+    return [_plain(item) for item in array.ravel().tolist()]
 
 
 def _plain(value: Any) -> str | int | float | bool | None:

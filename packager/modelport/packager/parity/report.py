@@ -9,7 +9,7 @@ import msgspec
 from modelport.runtime.package import Contract, Proof, ProofKind
 
 Verdict = Literal["passed", "failed", "accepted"]
-Value = str | int | float | bool | list[float] | list[int] | list[str] | None
+Value = str | int | float | bool | list[str | int | float | bool | None] | None
 
 
 class Histogram(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
