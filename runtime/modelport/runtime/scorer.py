@@ -9,8 +9,7 @@ import numpy as np
 from .engines import DEFAULT, EngineRequest, open_engine
 from .errors import InvalidInputError, ScoringError
 from .frames import to_inputs
-from .package import Package, Samples, open_package
-from .package import samples as samples_file
+from .package import open_package
 
 if TYPE_CHECKING:
     import os
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .engines import Engine
-    from .package import Execution, Manifest
+    from .package import Execution, Manifest, Package, Samples
     from .signature import Signature
 
     Arrays = dict[str, NDArray[np.generic]]
@@ -95,7 +94,7 @@ class Scorer:
         self.digest = package.digest
         self.manifest: Manifest = package.manifest
         self.signature: Signature = package.manifest.signature
-        self.samples: Samples = samples_file.decode(package.files[package.manifest.name_of("samples")], self.signature)
+        self.samples: Samples = package.samples
         request = EngineRequest(
             model=package.model,
             outputs=tuple(spec.name for spec in self.signature.outputs),

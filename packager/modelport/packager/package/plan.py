@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from modelport.runtime.package import FORMAT_VERSION, FileEntry, Manifest, Role, digest_line, digest_of
+from modelport.runtime.package import (
+    FORMAT_VERSION,
+    FileEntry,
+    Manifest,
+    Role,
+    check_contents,
+    digest_line,
+    digest_of,
+)
 from modelport.runtime.package.manifest import DIGEST, MANIFEST, decode
 
 if TYPE_CHECKING:
@@ -46,7 +54,7 @@ def plan_package(
 ) -> PackagePlan:
     """Plan a package of `files` (role and bytes by name). The same arguments give the same digest.
 
-    Raises `InvalidPackageError` if the manifest would not be one that the runtime opens.
+    Raises `InvalidPackageError` if the package would not be one that the runtime opens.
     """
     manifest = Manifest(
         format_version=FORMAT_VERSION,
@@ -66,8 +74,11 @@ def plan_package(
         },
     )
     text = manifest.encode()
+    contents = {file: data for file, (_, data) in files.items()}
+    manifest = decode(text)
+    check_contents(manifest, contents)
     return PackagePlan(
-        manifest=decode(text),
+        manifest=manifest,
         digest=digest_of(text),
-        files={**{file: data for file, (_, data) in files.items()}, MANIFEST: text, DIGEST: digest_line(text)},
+        files={**contents, MANIFEST: text, DIGEST: digest_line(text)},
     )

@@ -10,14 +10,21 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from modelport.packager.errors import OutputExistsError, WriteError
-from modelport.runtime.errors import InvalidPackageError
+from modelport.runtime.errors import InvalidPackageError, named
 from modelport.runtime.package import open_package
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .plan import PackagePlan
+
+#: How the directory is called while it is filled. One that a killed writer left behind can be removed.
+TEMPORARY: Final = ".modelport."
+_FILE_MODE: Final = 0o644
+_DIRECTORY_MODE: Final = 0o755
 
 
 def write_package(plan: PackagePlan, output: str | os.PathLike[str]) -> Path:
@@ -27,25 +34,21 @@ def write_package(plan: PackagePlan, output: str | os.PathLike[str]) -> Path:
     there and `WriteError` if the file system refuses; neither leaves anything behind.
     """
     target = Path(output)
-    if _stands(target, plan):
-        return target
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:100]}.", suffix=".partial", dir=target.parent))
-    except OSError as error:
-        raise WriteError(f"package `{target}`: expected a place that can be written, got {error.strerror}") from error
-    try:
-        _fill(temporary, plan)
-        _rename_exclusively(temporary, target)
-        _flush_directory(target.parent)
-    except FileExistsError:
-        if _stands(target, plan):  # another writer of the same package came first
+        if _stands(target, plan):
             return target
-        raise
+        with _parents(target.parent), _temporary(target.parent) as temporary:
+            _fill(temporary, plan)
+            _rename_exclusively(temporary, target)
+            _flush_directory(target.parent)
+    except FileExistsError as error:  # another writer came first
+        if _stands(target, plan):
+            return target
+        raise WriteError(f"package `{target}`: expected a free place, got one that others write to") from error
     except OSError as error:
         raise WriteError(f"package `{target}`: expected to be written, got {error.strerror}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    except ValueError as error:  # a NUL, or what the file system's encoding cannot express
+        raise WriteError(f"package {named(target)}: expected a path, got {error}") from error
     return target
 
 
@@ -67,20 +70,57 @@ def _stands(target: Path, plan: PackagePlan) -> bool:
     )
 
 
+@contextlib.contextmanager
+def _parents(parent: Path) -> Iterator[None]:
+    """Make the directories down to `parent` for what is done inside; if that fails, those that were made go again."""
+    missing: list[Path] = []
+    while not parent.is_dir() and parent != parent.parent:
+        missing.append(parent)
+        parent = parent.parent
+    made: list[Path] = []
+    try:
+        for directory in reversed(missing):
+            with contextlib.suppress(FileExistsError):  # another writer came first, or it is a file and the next fails
+                directory.mkdir()
+                made.append(directory)
+        yield
+        for directory in made:
+            _flush_directory(directory.parent)
+    except BaseException:
+        for directory in reversed(made):
+            with contextlib.suppress(OSError):  # no longer empty: it is somebody else's now
+                directory.rmdir()
+        raise
+
+
+@contextlib.contextmanager
+def _temporary(parent: Path) -> Iterator[Path]:
+    """Give an empty directory in `parent`, and remove whatever still is there in the end."""
+    temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, suffix=".partial", dir=parent))
+    try:
+        temporary.chmod(0o700)  # whatever the umask says
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def _fill(directory: Path, plan: PackagePlan) -> None:
-    directories = {directory}
+    directories = [directory]
     for name, data in sorted(plan.files.items()):
         path = directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        directories.update(path.parents[: len(Path(name).parts)])
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        for level in reversed(path.parents[: name.count("/")]):
+            if level not in directories:
+                level.mkdir()
+                level.chmod(0o700)
+                directories.append(level)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
         with open(descriptor, "wb") as file:  # noqa: PTH123  opened by descriptor
-            os.fchmod(descriptor, 0o644)  # whatever the umask says
+            os.fchmod(descriptor, _FILE_MODE)
             file.write(data)
             file.flush()
             os.fsync(descriptor)
-    for made in sorted(directories, key=lambda path: len(path.parts), reverse=True):
-        made.chmod(0o755)
+    for made in reversed(directories):
+        made.chmod(_DIRECTORY_MODE)
         _flush_directory(made)
 
 
@@ -104,9 +144,11 @@ def _rename_exclusively(source: Path, target: Path) -> None:
 
 
 def _flush_directory(path: Path) -> None:
-    with contextlib.suppress(PermissionError):
+    try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    except PermissionError:  # a directory that may be written to but not listed
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -15,7 +15,7 @@ from .manifest import (
     digest_line,
     digest_of,
 )
-from .reader import Package, open_package
+from .reader import Package, check_contents, open_package
 from .samples import Samples, Spread, Tolerance
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Samples",
     "Spread",
     "Tolerance",
+    "check_contents",
     "check_name",
     "digest_line",
     "digest_of",

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Final
 
 from modelport.runtime.errors import InvalidPackageError, named
 
-from . import disguise, manifest, onnxwire
+from . import disguise, manifest, onnxwire, samples
 from .files import Directory
 from .manifest import DIGEST, MANIFEST, FileEntry, Manifest
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
+
+    from .samples import Samples
 
 _MAX_MANIFEST: Final = 16 << 20
 _DIGEST_SIZE: Final = len(manifest.digest_line(b""))
@@ -28,6 +30,7 @@ class Package:
         self.digest = digest
         self.manifest = contents
         self.files = files
+        self.samples = check_contents(contents, files)
 
     @property
     def model(self) -> bytes:
@@ -51,10 +54,11 @@ def open_package(path: str | os.PathLike[str], *, digest: str | None = None) -> 
         return _read(directory, digest)
 
 
-def check_contents(contents: Manifest, files: Mapping[str, bytes]) -> None:
-    """Raise `InvalidPackageError` unless `files` are what a package may hold.
+def check_contents(contents: Manifest, files: Mapping[str, bytes]) -> Samples:
+    """Raise `InvalidPackageError` unless `files` are what a package may hold; return its golden samples.
 
-    None is a pickle, the model is ONNX, and its external data lies in files of the package, all of which it names.
+    None is a pickle, the model is ONNX, its external data lies in files of the package, all of which it names, and
+    the samples fit the signature.
     """
     for name, data in sorted(files.items()):
         if disguise.looks_like_pickle(data):
@@ -71,6 +75,7 @@ def check_contents(contents: Manifest, files: Mapping[str, bytes]) -> None:
         raise InvalidPackageError(
             f"`{unused[0]}`: expected external data that the model names, got a file that it does not"
         )
+    return samples.decode(files[contents.name_of("samples")], contents.signature)
 
 
 def check_external(reference: onnxwire.ExternalData, sizes: Mapping[str, int], model: str) -> None:
@@ -109,7 +114,6 @@ def _read(directory: Directory, wanted: str | None) -> Package:
     contents = manifest.decode(text)
     _same_names(contents.files, found)
     files = {name: _verified(directory, name, found[name], entry) for name, entry in sorted(contents.files.items())}
-    check_contents(contents, files)
     return Package(directory.path, digest, contents, files)
 
 
