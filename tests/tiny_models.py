@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -16,6 +16,9 @@ from modelport.runtime.package import samples as samples_file
 from modelport.runtime.scorer import GraphRunner
 from modelport.runtime.signature import Signature, TensorSpec
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 def _model(nodes: list, inputs: list, outputs: list, constants: dict) -> bytes:
     initializers = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
@@ -24,7 +27,7 @@ def _model(nodes: list, inputs: list, outputs: list, constants: dict) -> bytes:
     return helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
 
 
-def plan(  # noqa: PLR0913
+def plan(
     name: str,
     model: bytes,
     signature: Signature,
@@ -80,7 +83,7 @@ def linear(path: Path, *, nullable: bool = False) -> Path:
 
 
 def table(path: Path) -> Path:
-    """Three columns [-1, 1], `amount` FP64 nullable, `count` INT64, `city` BYTES nullable -> `total` FP64, `town` BYTES."""
+    """Columns `amount` FP64 nullable, `count` INT64, `city` BYTES nullable, [-1, 1] -> `total` FP64, `town` BYTES."""
     model = _model(
         [
             helper.make_node("Cast", ["count"], ["count64"], to=TensorProto.DOUBLE),
@@ -145,3 +148,57 @@ def external(path: Path) -> Path:
     inputs = [{"x": np.ones((3, 4), np.float32)}]
     made = plan("external", proto.SerializeToString(), signature, inputs, external={"weights.bin": data})
     return write_package(made, path)
+
+
+def fixed(path: Path) -> Path:
+    """`x` FP32 [4, 2] -> `y` FP32 [4, 2], each row less its batch's mean: a batch of four rows, no other."""
+    model = _model(
+        [helper.make_node("ReduceMean", ["x", "axes"], ["mean"]), helper.make_node("Sub", ["x", "mean"], ["y"])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4, 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4, 2])],
+        {"axes": np.array([0])},
+    )
+    signature = Signature(
+        inputs=(TensorSpec(name="x", datatype="FP32", shape=(4, 2)),),
+        outputs=(TensorSpec(name="y", datatype="FP32", shape=(4, 2)),),
+        batch="fixed:4",
+    )
+    inputs = [{"x": np.arange(8, dtype=np.float32).reshape(4, 2)}]
+    return write_package(plan("fixed", model, signature, inputs), path)
+
+
+def state(path: Path) -> Path:
+    """`x` FP32 [-1] and `state` FP64 [] -> `sum` FP64 [], `last` FP32 []: no batch, a state goes in and out."""
+    model = _model(
+        [
+            helper.make_node("Cast", ["x"], ["wide"], to=TensorProto.DOUBLE),
+            helper.make_node("ReduceSum", ["wide"], ["total"], keepdims=0),
+            helper.make_node("Add", ["total", "state"], ["sum"]),
+            helper.make_node("Gather", ["x", "end"], ["last"]),
+        ],
+        [
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, [None]),
+            helper.make_tensor_value_info("state", TensorProto.DOUBLE, []),
+        ],
+        [
+            helper.make_tensor_value_info("sum", TensorProto.DOUBLE, []),
+            helper.make_tensor_value_info("last", TensorProto.FLOAT, []),
+        ],
+        {"end": np.array(-1)},
+    )
+    signature = Signature(
+        inputs=(
+            TensorSpec(name="x", datatype="FP32", shape=(-1,)),
+            TensorSpec(name="state", datatype="FP64", shape=()),
+        ),
+        outputs=(
+            TensorSpec(name="sum", datatype="FP64", shape=()),
+            TensorSpec(name="last", datatype="FP32", shape=()),
+        ),
+        batch="none",
+    )
+    inputs = [
+        {"x": np.array([1, 2, 3], np.float32), "state": np.array(0.5)},
+        {"x": np.array([4], np.float32), "state": np.array(6.5)},
+    ]
+    return write_package(plan("state", model, signature, inputs), path)
