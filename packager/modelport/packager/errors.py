@@ -26,6 +26,10 @@ class UntrustedPickleError(ModelportError):
     """A pickle was given and not trusted explicitly."""
 
 
+class InvalidConfigError(ModelportError):
+    """The configuration (`modelport.yaml`) does not say what it should; its message has one line a problem."""
+
+
 class ParityError(ModelportError):
     """The converted model answers differently; `report` says where."""
 

@@ -42,7 +42,10 @@ CONTRACTS: Final[dict[Contract, str]] = {
 }
 
 TIE: Final = "A tie is a row whose two best classes are within 10⁻⁶ of each other in the original."
-HISTOGRAM: Final = "How many rows differ by how much, each by its largest difference. Bars grow with the logarithm of the count, so that single outliers show."
+HISTOGRAM: Final = (
+    "How many rows differ by how much, each by its largest difference. "
+    "Bars grow with the logarithm of the count, so that single outliers show."
+)
 RELATIVE: Final = " The line is the tolerance of a value near 0; a larger value may differ by more."
 
 
