@@ -164,6 +164,12 @@ targets:
             "autoscale_min_replicas: 5, autoscale_max_replicas: 4",
             "autoscale_max_replicas`: expected at least `autoscale_min_replicas`, 5, got 4",
         ),
+        (
+            "autoscale_min_replicas: 20",
+            "autoscale_min_replicas`: expected at most `autoscale_max_replicas`, 10, got 20",
+        ),
+        ("cpu_cores_limit: 0.05", "cpu_cores_limit`: expected at least `cpu_cores`, 0.1, got 0.05"),
+        ("cpu_cores_limit: 0.05, cpu_cores: 0", "cpu_cores`: expected a number above 0, got `0`"),
         ("cpu_cores: 2, cpu_cores_limit: 1.5", "cpu_cores_limit`: expected at least `cpu_cores`, 2, got 1.5"),
         ("memory_gb: 2, memory_gb_limit: 1", "memory_gb_limit`: expected at least `memory_gb`, 2, got 1"),
         (

@@ -6,11 +6,14 @@ import re
 import stat
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from modelport.packager.targets import known_types
 
 from . import lock
 from .parse import Mapping, Node, Sequence
 from .problems import Problem
+from .schema import Resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +30,12 @@ _SCALING: Final = (
     "autoscale_refresh_seconds",
     "autoscale_target_utilization",
 )
+#: What must not be above what.
+_ORDERED: Final = (
+    ("autoscale_min_replicas", "autoscale_max_replicas"),
+    ("cpu_cores", "cpu_cores_limit"),
+    ("memory_gb", "memory_gb_limit"),
+)
 _FILES: Final = ("model", "sample", "expected", "entry_script", "environment")
 #: Copied into the package as they are, so they must belong to it.
 _PACKAGED: Final = ("entry_script", "environment")
@@ -38,9 +47,10 @@ def broken_rules(values: dict[str, Any], document: Mapping, folder: Path) -> Ite
 
     `document` is where they come from, and `folder` what their paths are relative to.
     """
+    resources, written = values.get("resources", {}), document.items.get("resources")
     for place, expected, got in (
-        *_replicas(values.get("resources", {})),
-        *_limits(values.get("resources", {})),
+        *_replicas(resources),
+        *_orders(resources, written if isinstance(written, Mapping) else None),
         *_targets(values.get("targets", [])),
         *_files(values, folder),
     ):
@@ -61,16 +71,21 @@ def _replicas(resources: dict[str, Any]) -> Iterator[Broken]:
             if field in resources:
                 expected = "nothing where replicas do not scale by themselves"
                 yield ("resources", field), expected, str(resources[field])
-    least, most = (resources.get(f"autoscale_{end}_replicas") for end in ("min", "max"))
-    if least is not None and most is not None and least > most:
-        yield ("resources", "autoscale_max_replicas"), f"at least `autoscale_min_replicas`, {least}", str(most)
 
 
-def _limits(resources: dict[str, Any]) -> Iterator[Broken]:
-    for field in ("cpu_cores", "memory_gb"):
-        asked, limit = resources.get(field), resources.get(f"{field}_limit")
-        if asked is not None and limit is not None and limit < asked:
-            yield ("resources", f"{field}_limit"), f"at least `{field}`, {asked:g}", f"{limit:g}"
+def _orders(resources: dict[str, Any], written: Mapping | None) -> Iterator[Broken]:
+    """Compare fields that bound each other, one that is not written with its default."""
+    defaults = msgspec.structs.asdict(Resources())
+    bound = {field: default for field, default in defaults.items() if field not in (written.items if written else ())}
+    bound |= resources
+    for low, high in _ORDERED:
+        least, most = bound.get(low), bound.get(high)
+        if least is None or most is None or least <= most:
+            continue
+        if high in resources:
+            yield ("resources", high), f"at least `{low}`, {least:g}", f"{most:g}"
+        else:
+            yield ("resources", low), f"at most `{high}`, {most:g}", f"{least:g}"
 
 
 def _targets(given: list[dict[str, Any] | None]) -> Iterator[Broken]:
