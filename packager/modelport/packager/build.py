@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from modelport.packager import environment
+from modelport.packager.config import ENVIRONMENT, RESOURCES, Resources, encode_resources
 from modelport.packager.conversion import converter_for, graphs
 from modelport.packager.conversion.sources import opened
+from modelport.packager.environment import scoring_lock
 from modelport.packager.errors import ConversionError, ParityError
 from modelport.packager.package import PackagePlan, plan_package, write_package
 from modelport.packager.package.golden import golden_samples
@@ -60,7 +61,8 @@ def convert(
     rows as the model was trained on: a 2-D array gives one input `X` [-1, n], a data frame one input [-1, 1] a column.
     `name` is the output's by default. `contract` (`float32`, `float64`) is chosen from model and sample if not given.
     `expected` holds outputs by name for the sample, to prove a ready ONNX model. `report` is where the comparison is
-    written as a page, whatever its verdict. `extra` are further files by name, such as `resources.json`.
+    written as a page, whatever its verdict. `extra` holds further files by name, or other ones than the scoring lock
+    and the default resources.
 
     Raises `ConversionError` if there is no conversion, `ParityError` (with the report) if every conversion answers
     differently and `accept_parity` is false, `OutputExistsError` or `WriteError`; then no package is written.
@@ -136,7 +138,8 @@ def _planned(measured: Measurement, name: str, version: str, extra: Mapping[str,
     files: dict[str, tuple[Role, bytes]] = {
         "model.onnx": ("model", candidate.model),
         **{location: ("external-data", data) for location, data in candidate.external_data.items()},
-        environment.LOCK: ("environment", environment.scoring_lock()),
+        ENVIRONMENT: ("environment", scoring_lock()),
+        RESOURCES: ("resources", encode_resources(Resources())),
         "parity.json": ("parity", strictjson.canonical(report)),
         "samples.npz": ("samples", golden_samples(measured)),
         "statistics.json": ("statistics", statistics(candidate.sample, measured.signature)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003  Typer reads the annotations
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 def convert(  # noqa: PLR0917  Typer's flags
     model: Annotated[
-        str, typer.Argument(help="FILE.onnx, module:attribute, or FILE.joblib / FILE.pkl with --trust-pickle.")
+        str,
+        typer.Argument(
+            help="FILE.onnx, module:attribute, a modelport.yaml, or FILE.joblib / .pkl with --trust-pickle."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The directory that becomes the package.")],
     name: Annotated[str | None, typer.Option(help="Name of the package; the output's name if not given.")] = None,
@@ -37,25 +40,36 @@ def convert(  # noqa: PLR0917  Typer's flags
     trust_pickle: Annotated[
         bool, typer.Option("--trust-pickle", help="Read a pickle, which runs the code inside it.")
     ] = False,
-    threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads of the engine; more may change bits.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Threads of the engine, 1 if not given; more may change bits.")
+    ] = None,
 ) -> None:
     """Convert a trained model to a package, proven equal to what was trained."""
     from modelport.packager.build import convert as build  # noqa: PLC0415  heavy things load when the command runs
+    from modelport.packager.config import PackageConfig, load_config, packaged_files  # noqa: PLC0415
     from modelport.packager.conversion.samplefile import read_expected, read_sample  # noqa: PLC0415
     from modelport.packager.conversion.sources import find_model  # noqa: PLC0415
 
+    written = model.endswith((".yaml", ".yml"))
+    config = load_config(model) if written else PackageConfig(model=model)
+    sample, expected = sample or config.sample, expected or config.expected
     try:
         made = build(
-            find_model(model, trust_pickle=trust_pickle),
+            find_model(
+                config.model,
+                trust_pickle=trust_pickle or config.trust_pickle,
+                folder=Path(model).absolute().parent if written else None,
+            ),
             read_sample(sample) if sample else None,
             output=output,
-            name=name,
-            version=version or "1",
-            contract=contract_named(contract),
+            name=name or config.name,
+            version=version or config.version,
+            contract=contract_named(contract) or config.contract,
             expected=read_expected(expected) if expected else None,
             accept_parity=accept_parity,
             report=report,
-            threads=threads,
+            threads=threads or config.execution.threads,
+            extra=packaged_files(config),
         )
     except ParityError as error:
         _say(described(error.report))

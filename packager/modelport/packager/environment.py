@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Final
-
-LOCK: Final = "environment.lock"
 
 
 def scoring_lock() -> bytes:

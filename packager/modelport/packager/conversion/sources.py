@@ -23,11 +23,11 @@ def opened(model: Any) -> Any:
     return model
 
 
-def find_model(reference: str, *, trust_pickle: bool = False) -> Any:
+def find_model(reference: str, *, trust_pickle: bool = False, folder: Path | None = None) -> Any:
     """Return the model that `reference` names on a command line.
 
-    `FILE.onnx`, `module:attribute` (found from the working directory too; a function is called), or, only with
-    `trust_pickle`, `FILE.joblib` and `FILE.pkl`. Raises `ConversionError`, `UntrustedPickleError` or
+    `FILE.onnx`, `module:attribute` (found from `folder`, the working directory if not given; a function is called),
+    or, only with `trust_pickle`, `FILE.joblib` and `FILE.pkl`. Raises `ConversionError`, `UntrustedPickleError` or
     `MissingExtraError`.
     """
     if reference.endswith(".onnx"):
@@ -36,7 +36,7 @@ def find_model(reference: str, *, trust_pickle: bool = False) -> Any:
         return _unpickled(Path(reference), trusted=trust_pickle)
     module, colon, attribute = reference.partition(":")
     if colon and attribute.isidentifier() and all(part.isidentifier() for part in module.split(".")):
-        return _attribute(module, attribute)
+        return _attribute(module, attribute, folder or Path.cwd())
     raise ConversionError(
         f"model `{reference}`: expected FILE.onnx, module:attribute, FILE.joblib or FILE.pkl, got something else"
     )
@@ -65,9 +65,9 @@ def _unpickled(path: Path, *, trusted: bool) -> Any:
         ) from error
 
 
-def _attribute(module: str, attribute: str) -> Any:
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+def _attribute(module: str, attribute: str, folder: Path) -> Any:
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
