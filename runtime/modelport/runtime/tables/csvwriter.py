@@ -1,0 +1,68 @@
+"""Writes tables as CSV (RFC 4180, UTF-8, lines ending in a line feed): a line of names, then a row a line.
+
+Floats are written so that the same bits are read again. What is missing, and NaN, is an empty cell.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from typing import IO, TYPE_CHECKING, Any
+
+import msgspec
+
+from modelport.runtime.errors import OutputError
+
+from .outputs import cell_columns, plain_values
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from modelport.runtime.signature import TensorSpec
+
+    from .batch import Column, Columns
+
+
+class CsvWriter:
+    """Writes a `.csv` file. A matrix becomes a column for each of its own."""
+
+    def __init__(self, file: IO[bytes], specs: Sequence[TensorSpec]) -> None:
+        self._file = file
+        self._specs = specs
+        self._names: list[str] = []
+
+    def write(self, kept: Columns, outputs: Mapping[str, NDArray[np.generic]]) -> None:
+        """Append rows; raises `OutputError` for outputs that are no cells, or not as many as before."""
+        columns = cell_columns(self._specs, kept, outputs)
+        text = io.StringIO(newline="")
+        lines = csv.writer(text, lineterminator="\n")
+        if not self._names:
+            self._names = list(columns)
+            lines.writerow(self._names)
+        elif list(columns) != self._names:
+            raise OutputError(
+                f"csv: expected {len(self._names)} columns in every row, got {len(columns)}", hint="write json or jsonl"
+            )
+        lines.writerows(zip(*map(_cells, columns.values()), strict=True))
+        self._file.write(text.getvalue().encode())
+
+    def close(self) -> None:
+        """Complete the table; lines need nothing for that."""
+
+
+def _cells(column: Column) -> list[Any]:
+    if not isinstance(column, list) and column.dtype.kind in "iuU":
+        return list(column.tolist())
+    return [_cell(value) for value in plain_values(column)]
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return msgspec.json.encode(value).decode() if isinstance(value, list | dict) else value
