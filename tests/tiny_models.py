@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from modelport.packager.package import PackagePlan, plan_package, write_package
 from modelport.runtime import cpu
 from modelport.runtime.engines import EngineRequest, open_engine
-from modelport.runtime.package import Execution, Producer, Proof, Requirements, Samples, Tolerance
+from modelport.runtime.package import Execution, Producer, Proof, Requirements, Samples, Spread, Tolerance
 from modelport.runtime.package import samples as samples_file
 from modelport.runtime.scorer import GraphRunner
 from modelport.runtime.signature import Signature, TensorSpec
@@ -35,8 +35,9 @@ def plan(
     *,
     pad: bool = False,
     external: dict | None = None,
+    spread: dict[str, Spread] | None = None,
 ) -> PackagePlan:
-    """Plan a package of `model`, its samples scored by ONNX Runtime."""
+    """Plan a package of `model`, its samples scored by ONNX Runtime; with `spread` it is not deterministic."""
     execution = Execution(pad=pad)
     request = EngineRequest(
         model=model, outputs=tuple(spec.name for spec in signature.outputs), external_data=external or {}
@@ -44,9 +45,10 @@ def plan(
     runner = GraphRunner(open_engine(request), signature, execution)
     outputs = [runner.run(call) for call in inputs]
     tolerance = {spec.name: Tolerance(1e-6, 1e-6) for spec in signature.outputs}
+    samples = Samples(inputs, outputs, outputs, tolerance, spread or {})
     files = {
         "model.onnx": ("model", model),
-        "samples.npz": ("samples", samples_file.encode(Samples(inputs, outputs, outputs, tolerance, {}), signature)),
+        "samples.npz": ("samples", samples_file.encode(samples, signature)),
         **{file: ("external-data", data) for file, data in (external or {}).items()},
     }
     return plan_package(
@@ -55,7 +57,7 @@ def plan(
         signature=signature,
         contract="float32",
         execution=execution,
-        deterministic=True,
+        deterministic=not spread,
         cpu=cpu.fingerprint(),
         proof=Proof(kind="self", passed=True, rows=len(inputs)),
         producer=Producer(framework="onnx", model="tiny", versions={}),
@@ -202,3 +204,24 @@ def state(path: Path) -> Path:
         {"x": np.array([4], np.float32), "state": np.array(6.5)},
     ]
     return write_package(plan("state", model, signature, inputs), path)
+
+
+def noisy(path: Path, *, spread: Spread | None = None) -> Path:
+    """`x` FP32 [-1, 2] -> `y` FP32 [-1, 2]: y = x plus noise of deviation 0.1. Not deterministic; the samples are 0."""
+    model = _model(
+        [
+            helper.make_node("RandomNormalLike", ["x"], ["noise"], mean=0.0, scale=0.1),
+            helper.make_node("Add", ["x", "noise"], ["y"]),
+        ],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 2])],
+        {},
+    )
+    signature = Signature(
+        inputs=(TensorSpec(name="x", datatype="FP32", shape=(-1, 2)),),
+        outputs=(TensorSpec(name="y", datatype="FP32", shape=(-1, 2)),),
+        rows_identical=False,
+    )
+    seen = {"y": spread or Spread(lowest=-0.3, highest=0.3, mean=0.0, deviation=0.1)}
+    inputs = [{"x": np.zeros((4, 2), np.float32)}]
+    return write_package(plan("noisy", model, signature, inputs, spread=seen), path)
