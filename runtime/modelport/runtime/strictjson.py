@@ -60,7 +60,7 @@ def decode(text: bytes, type_: Any = Any, *, max_depth: int = MAX_DEPTH) -> Any:
     try:
         return msgspec.json.decode(text, type=type_)
     except msgspec.DecodeError as error:  # a value that does not fit its type is one too
-        reason = printable(shortened(str(error), 500))
+        reason = printable(shortened(str(error).removeprefix("JSON is malformed: "), 500))
         raise InvalidInputError(f"JSON: {reason[:1].lower()}{reason[1:]}") from error
 
 
