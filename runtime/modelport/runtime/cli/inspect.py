@@ -75,8 +75,8 @@ def _verdict(proof: Proof) -> str:
 
 def _differences(proof: Proof) -> str:
     return (
-        f"{counted(proof.rows, 'row')}: {counted(proof.label_mismatches, 'label')} other, "
-        f"{counted(proof.ties, 'tie')}, {proof.rows_over_tolerance:,} over tolerance, "
+        f"{counted(proof.rows, 'row')}: {counted(proof.label_mismatches, 'differing label')}, "
+        f"{counted(proof.ties, 'tie')}, {counted(proof.rows_over_tolerance, 'row')} over tolerance, "
         f"numbers off by at most {proof.max_absolute:.2g}"
     )
 

@@ -38,20 +38,26 @@ class CsvWriter:
     def write(self, kept: Columns, outputs: Mapping[str, NDArray[np.generic]]) -> None:
         """Append rows; raises `OutputError` for outputs that are no cells, or not as many as before."""
         columns = cell_columns(self._specs, kept, outputs)
-        text = io.StringIO(newline="")
-        lines = csv.writer(text, lineterminator="\n")
+        rows = list(zip(*map(_cells, columns.values()), strict=True))
         if not self._names:
             self._names = list(columns)
-            lines.writerow(self._names)
+            rows.insert(0, tuple(columns))
         elif list(columns) != self._names:
             raise OutputError(
                 f"csv: expected {len(self._names)} columns in every row, got {len(columns)}", hint="write json or jsonl"
             )
-        lines.writerows(zip(*map(_cells, columns.values()), strict=True))
-        self._file.write(text.getvalue().encode())
+        self._file.write(_lines(rows).encode())
 
     def close(self) -> None:
         """Complete the table; lines need nothing for that."""
+
+
+def _lines(rows: list[tuple[Any, ...]], *, quoted: bool = False) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL).writerows(rows)
+    if "\r" in text.getvalue() and not quoted:  # the end of a line to readers, not to the writer
+        return _lines(rows, quoted=True)
+    return text.getvalue()
 
 
 def _cells(column: Column) -> list[Any]:

@@ -28,7 +28,7 @@ def value_columns(
     specs: Sequence[TensorSpec], kept: Columns, outputs: Mapping[str, NDArray[np.generic]]
 ) -> dict[str, Column]:
     """Return the kept columns, then a column an output: of single values where a row has one, else of lists."""
-    return _joined(kept, [(spec.name, _single(outputs[spec.name])) for spec in specs])
+    return _joined(kept, [(spec.name, _single(spec, outputs[spec.name])) for spec in specs])
 
 
 def cell_columns(
@@ -38,7 +38,7 @@ def cell_columns(
 
     The names are the output's labels, its positions without. Raises `OutputError` for outputs of more dimensions.
     """
-    return _joined(kept, [column for spec in specs for column in _cells(spec, _single(outputs[spec.name]))])
+    return _joined(kept, [column for spec in specs for column in _cells(spec, _single(spec, outputs[spec.name]))])
 
 
 def plain_values(column: Column) -> list[Any]:
@@ -64,8 +64,8 @@ def _cells(spec: TensorSpec, array: NDArray[np.generic]) -> Iterator[tuple[str, 
         )
 
 
-def _single(array: NDArray[np.generic]) -> NDArray[np.generic]:
-    return array.reshape(-1) if array.shape[1:] == (1,) else array
+def _single(spec: TensorSpec, array: NDArray[np.generic]) -> NDArray[np.generic]:
+    return array.reshape(-1) if spec.shape[1:] == (1,) else array
 
 
 def _joined(kept: Columns, outputs: Sequence[tuple[str, NDArray[np.generic]]]) -> dict[str, Column]:

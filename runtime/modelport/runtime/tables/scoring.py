@@ -82,20 +82,28 @@ def _scored(scorer: Scorer, batch: Batch) -> Iterator[RefusedRow | Scored]:
     if not batch.numbers:
         return
     try:
-        yield batch, scorer.score(batch.layout.inputs(batch.columns))
+        outputs = scorer.score(batch.layout.inputs(batch.columns))
     except InvalidInputError:
         bad = refused_rows(batch)
-        if not bad:  # each row fits, together they do not
+        if not bad and len(batch.numbers) == 1:
             raise
         yield from bad.values()
-        yield from _scored(scorer, batch.without(set(bad)))
+        parts = [batch.without(set(bad))] if bad else _halves(batch)  # each row fits, together they do not
     except ScoringError as error:
         if len(batch.numbers) == 1:
             yield RefusedRow(batch.numbers[0], None, error.message)
             return
-        middle = len(batch.numbers) // 2
-        yield from _scored(scorer, batch.part(0, middle))
-        yield from _scored(scorer, batch.part(middle, len(batch.numbers)))
+        parts = _halves(batch)
+    else:
+        yield batch, outputs
+        return
+    for part in parts:
+        yield from _scored(scorer, part)
+
+
+def _halves(batch: Batch) -> list[Batch]:
+    middle = len(batch.numbers) // 2
+    return [batch.part(0, middle), batch.part(middle, len(batch.numbers))]
 
 
 def _row_sizes(signature: Signature) -> list[int]:
