@@ -5,10 +5,23 @@ from __future__ import annotations
 import platform
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 # The instruction sets for which ONNX Runtime's kernels (MLAS) and the BLAS libraries choose other code.
-_X86 = ("sse4_1", "avx", "fma", "avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx512_fp16", "amx_tile")
-_ARM = ("asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2", "sme")
+_X86: Final = (
+    "sse4_1",
+    "avx",
+    "fma",
+    "avx2",
+    "avx512f",
+    "avx512_vnni",
+    "avx_vnni",
+    "avx512_bf16",
+    "avx512_fp16",
+    "amx_tile",
+)
+_ARM: Final = ("asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2", "sme")
+_CPUINFO: Final = Path("/proc/cpuinfo")
 
 
 @cache
@@ -19,7 +32,7 @@ def fingerprint() -> str:
     """
     machine = platform.machine() or "unknown"
     try:
-        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+        text = _CPUINFO.read_text(encoding="ascii", errors="replace")
     except OSError:
         return machine
     flags: set[str] = set()
