@@ -61,12 +61,23 @@ def decode(text: bytes, type_: Any = Any, *, max_depth: int = MAX_DEPTH) -> Any:
         return msgspec.json.decode(text, type=type_)
     except msgspec.DecodeError as error:  # a value that does not fit its type is one too
         reason = printable(shortened(str(error).removeprefix("JSON is malformed: "), 500))
+        if reason == "Input data was truncated":
+            reason = _end_of(text)
         raise InvalidInputError(f"JSON: {reason[:1].lower()}{reason[1:]}") from error
 
 
 def canonical(value: Any) -> bytes:
     """Encode `value` as the one JSON text that it has here: sorted keys, no spaces, UTF-8, a final newline."""
     return msgspec.json.encode(value, order="sorted") + b"\n"
+
+
+def _end_of(text: bytes) -> str:
+    """Return why the decoder came to the end too soon: there is none, or half a surrogate pair shortly before it."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return f"unexpected end (byte {len(text)})"
+    return "unexpected end of escaped utf-16 surrogate pair"
 
 
 def _note_key(token: re.Match[bytes], seen: set[str]) -> None:

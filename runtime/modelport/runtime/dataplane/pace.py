@@ -1,0 +1,38 @@
+"""Says which requests are quick enough to be answered where they arrive, from how long their like has taken."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: Seconds that one request may keep the event loop, and with it every other connection, waiting.
+BUDGET: Final = 0.005
+#: Bytes up to which a request of a size that was never seen is taken for a quick one.
+SMALL: Final = 1 << 14
+_FALL: Final = 0.5  # how far an estimate follows a quicker request, and a slower one
+_RISE: Final = 0.2
+
+
+class Pace:
+    """Estimates the seconds that a request takes, by the order of magnitude of its size in bytes.
+
+    Requests of one model and one size are much alike, so the past tells the future. `floor` is what the least request
+    is known to take. An estimate falls faster than it rises: one request that had to wait for a busy machine does not
+    make a slow model.
+    """
+
+    def __init__(self, floor: float = 0.0) -> None:
+        self._floor = floor
+        self._seconds: dict[int, float] = {}
+
+    def is_quick(self, size: int) -> bool:
+        """Return whether a request of `size` bytes is expected to stay within `BUDGET`."""
+        seconds = self._seconds.get(size.bit_length())
+        if seconds is None:
+            return size <= SMALL and self._floor <= BUDGET
+        return seconds <= BUDGET
+
+    def observe(self, size: int, seconds: float) -> None:
+        """Learn that a request of `size` bytes took `seconds`."""
+        key = size.bit_length()
+        before = self._seconds.setdefault(key, seconds)
+        self._seconds[key] = before + (seconds - before) * (_FALL if seconds < before else _RISE)

@@ -1,0 +1,31 @@
+"""Where the served model lives: one place that requests read and that another model can be put into."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from modelport.runtime.errors import NotReadyError
+
+if TYPE_CHECKING:
+    from modelport.runtime.scorer import Scorer
+
+
+class ModelSlot:
+    """Owns the served model, or none yet.
+
+    A request takes the model once and keeps it until it is answered, so a swap never changes the model under it. The
+    old model goes when the last request that took it is answered: nothing else holds it.
+    """
+
+    def __init__(self, scorer: Scorer | None = None) -> None:
+        self._scorer = scorer
+
+    def swap(self, scorer: Scorer | None) -> None:
+        """Serve `scorer` from the next request on; None takes the model out."""
+        self._scorer = scorer  # one assignment: a request sees the old model or the new one
+
+    def get(self) -> Scorer:
+        """Return the model that is served now; raises `NotReadyError` while there is none."""
+        if (scorer := self._scorer) is None:
+            raise NotReadyError("model: expected one to be loaded, got none yet")
+        return scorer

@@ -1,0 +1,72 @@
+"""What the supervisor and a worker say to each other: one JSON object a message over a socket that keeps them apart."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import Any, Final
+
+import msgspec
+
+from modelport.runtime import errors
+from modelport.runtime.errors import ModelportError
+from modelport.runtime.settings import Settings  # noqa: TC001  msgspec reads the annotation
+
+_LONGEST: Final = 1 << 17
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True, tag="job"):
+    """To a worker, first: what to serve. `digest` is the one that the first worker found."""
+
+    settings: Settings
+    digest: str | None
+
+
+class Drain(msgspec.Struct, frozen=True, tag="drain"):
+    """To a worker, last: stop, with nothing left unanswered."""
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag="loaded"):
+    """From a worker: the model is loaded, its golden samples pass, and it starts to accept connections."""
+
+    name: str
+    version: str
+    digest: str
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
+    """From a worker: the error that kept it from serving, by the name of its class."""
+
+    kind: str
+    message: str
+    hint: str | None
+
+    @classmethod
+    def of(cls, error: ModelportError) -> Failed:
+        """Return the words for `error`."""
+        return cls(kind=type(error).__name__, message=error.message, hint=error.hint)
+
+    def error(self) -> ModelportError:
+        """Return the error that it was on the other side."""
+        kind: type[ModelportError] = getattr(errors, self.kind, ModelportError)
+        return kind(self.message, hint=self.hint)
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """Return the two ends of a conversation."""
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def say(end: socket.socket, word: msgspec.Struct) -> None:
+    """Send `word`. If the other side is gone, that shows when it is next listened to."""
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        end.sendall(msgspec.json.encode(word))
+
+
+def hear(end: socket.socket, kind: Any) -> Any:
+    """Wait for a message of `kind` (a struct, or a union of them); None when the other side is gone."""
+    try:
+        message = end.recv(_LONGEST)
+    except ConnectionResetError:
+        return None
+    return msgspec.json.decode(message, type=kind) if message else None

@@ -1,0 +1,34 @@
+"""What can go wrong between a client and the data plane, and with the server itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from modelport.runtime.errors import InvalidInputError, ModelportError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class MethodNotAllowedError(ModelportError):
+    """The path is there, but not for this method; `allowed` are those that it has."""
+
+    def __init__(self, message: str, *, allowed: Sequence[str], hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.allowed = allowed
+
+
+class LengthRequiredError(InvalidInputError):
+    """A request says neither how long its body is nor that it comes in chunks."""
+
+
+class BodyTooLargeError(InvalidInputError):
+    """A body is larger than the setting `max_body_bytes` allows."""
+
+
+class UnsupportedEncodingError(InvalidInputError):
+    """A body is compressed in a way that we do not read."""
+
+
+class WorkerFailedError(ModelportError):
+    """A worker process ended before it could serve."""

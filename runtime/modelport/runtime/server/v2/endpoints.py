@@ -1,0 +1,68 @@
+"""What the protocol answers: each endpoint decodes, asks the data plane and encodes."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from modelport.runtime.server.responses import BINARY, JSON, Response, ok
+
+from . import codec, wire
+
+if TYPE_CHECKING:
+    from modelport.runtime.dataplane import DataPlane
+    from modelport.runtime.server.body import Headers
+    from modelport.runtime.signature import TensorSpec
+
+    from .routes import Route
+
+_JSON_LENGTH = "inference-header-content-length"
+_SERVER = wire.ServerMetadata(name="modelport", version=version("modelport"), extensions=("binary_tensor_data",))
+
+
+def look(plane: DataPlane, route: Route) -> Response:
+    """Answer an endpoint that only reads; raises `NotReadyError` or `UnknownNameError`."""
+    match route.endpoint:
+        case "server":
+            return ok(_SERVER)
+        case "live":
+            return ok({"live": True})
+        case "ready":
+            plane.require_ready()
+            return ok({"live": True, "ready": True})
+        case "model ready":
+            plane.require_ready(route.model, route.version)
+            return ok({"name": route.model, "ready": True})
+        case _:
+            return ok(_describe(plane, route))
+
+
+def infer(plane: DataPlane, route: Route, headers: Headers, body: bytes) -> Response:
+    """Answer an inference request; raises what `DataPlane.infer` raises, and the same on a body that is none."""
+    request, form = codec.decode(route.model, route.version, body, headers.get(_JSON_LENGTH))
+    content, json_length = codec.encode(plane.infer(request), form)
+    if json_length is None:
+        return Response(200, JSON, content)
+    return Response(200, (*BINARY, (_JSON_LENGTH, str(json_length))), content)
+
+
+def _describe(plane: DataPlane, route: Route) -> wire.ModelMetadata:
+    found = plane.metadata(route.model, route.version)
+    manifest = found.manifest
+    return wire.ModelMetadata(
+        name=manifest.name,
+        versions=(manifest.version,),
+        platform="onnx_onnxv1",
+        inputs=_tensors(manifest.signature.inputs),
+        outputs=_tensors(manifest.signature.outputs),
+        properties={
+            "digest": found.digest,
+            "engine": found.engine,
+            "proof": manifest.proof.kind,
+            "contract": manifest.contract,
+        },
+    )
+
+
+def _tensors(specs: tuple[TensorSpec, ...]) -> tuple[wire.TensorMetadata, ...]:
+    return tuple(wire.TensorMetadata(spec.name, spec.datatype, spec.shape) for spec in specs)

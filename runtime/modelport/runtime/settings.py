@@ -1,0 +1,149 @@
+"""The settings of a server, each declared once: name, type, limits, default and meaning.
+
+A setting called `max_body_bytes` is the flag `--max-body-bytes` and the environment variable
+`MODELPORT_MAX_BODY_BYTES`. A flag goes before the environment, the environment before the default.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from .errors import InvalidSettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+PREFIX: Final = "MODELPORT_"
+
+LogFormat = Literal["auto", "text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+_Digest = Annotated[str, Meta(pattern="^sha256:[0-9a-f]{64}$")]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a server is told.
+
+    The metadata of each field is its limits, what an error says was expected (`title`, where the type does not say),
+    and its line in docs/settings.md (`description`).
+    """
+
+    package: Annotated[str, Meta(min_length=1, title="a directory", description="directory of the package to serve")]
+    digest: Annotated[
+        _Digest | None,
+        Meta(
+            title="`sha256:` and 64 hexadecimal digits",
+            description="the digest that the package must have; any other is refused",
+        ),
+    ] = None
+    host: Annotated[
+        str,
+        Meta(min_length=1, title="an address", description="address to listen on; `0.0.0.0` is every IPv4 network"),
+    ] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on; 0 takes a free one, and says so")] = 8080
+    workers: Annotated[
+        int, Meta(ge=1, le=256, description="processes that score, each with the model loaded; one a core is plenty")
+    ] = 1
+    engine: Annotated[str, Meta(min_length=1, title="an engine", description="what executes the model")] = "onnxruntime"
+    providers: Annotated[
+        tuple[str, ...],
+        Meta(
+            title="names with commas between",
+            description="execution providers, the preferred first, with commas between: `cuda,cpu`",
+        ),
+    ] = ()
+    max_body_bytes: Annotated[
+        int, Meta(ge=1, le=1 << 40, description="largest request body; a larger one is answered with 413")
+    ] = 64 << 20
+    drain_delay: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3600,
+            description="seconds after SIGTERM in which new connections are still accepted while `ready` says no: "
+            "time for a load balancer to notice",
+        ),
+    ] = 0.0
+    drain_timeout: Annotated[
+        float,
+        Meta(ge=0, le=3600, description="seconds after `drain_delay` in which the requests under way must finish"),
+    ] = 25.0
+    log_format: Annotated[
+        LogFormat, Meta(description="`text`, `json` (one object a line), or `auto`: text on a terminal, else json")
+    ] = "auto"
+    log_level: Annotated[LogLevel, Meta(description="the least severe messages that are logged")] = "info"
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting as people meet it: its names, its default as text and its meaning."""
+
+    name: str
+    variable: str
+    flag: str
+    default: str
+    meaning: str
+
+
+def table() -> Iterator[Setting]:
+    """Yield every setting in the order in which the struct declares them."""
+    hints = get_type_hints(Settings, include_extras=True)
+    for field in msgspec.structs.fields(Settings):
+        meta: Meta = hints[field.name].__metadata__[0]
+        flag = field.name.upper() if field.required else f"--{field.name.replace('_', '-')}"
+        yield Setting(
+            name=field.name,
+            variable=f"{PREFIX}{field.name.upper()}",
+            flag=flag,
+            default="" if field.required or field.default in (None, ()) else str(field.default),
+            meaning=meta.description or "",
+        )
+
+
+def resolve(flags: Mapping[str, object], environment: Mapping[str, str]) -> Settings:
+    """Return the settings that `flags` (by name, None where not given) and `environment` come to.
+
+    An empty variable counts as not set. Raises `InvalidSettingError` naming every setting that cannot be.
+    """
+    values: dict[str, object] = {}
+    problems: list[str] = []
+    hints = get_type_hints(Settings, include_extras=True)
+    for setting in table():
+        source, given = _given(setting, flags, environment)
+        if given is None:
+            if setting.name == "package":
+                problems.append(f"`{setting.flag}` or `{setting.variable}`: expected a directory, got nothing")
+            continue
+        try:
+            values[setting.name] = msgspec.convert(_parts(setting, given), hints[setting.name], strict=False)
+        except msgspec.ValidationError:
+            problems.append(f"`{source}`: expected {_expected(hints[setting.name])}, got `{str(given)[:80]}`")
+    if problems:
+        raise InvalidSettingError("\n".join(problems), hint="docs/settings.md lists every setting")
+    return Settings(**values)  # type: ignore[arg-type]
+
+
+def _given(setting: Setting, flags: Mapping[str, object], environment: Mapping[str, str]) -> tuple[str, object]:
+    """Return where a setting comes from and what it says, None where it is not given."""
+    if (flag := flags.get(setting.name)) is not None:
+        return setting.flag, flag
+    return setting.variable, environment.get(setting.variable) or None
+
+
+def _parts(setting: Setting, given: object) -> object:
+    if setting.name == "providers" and isinstance(given, str):
+        return [part.strip() for part in given.split(",") if part.strip()]
+    return given
+
+
+def _expected(hint: Any) -> str:
+    """Return in words what a setting can be."""
+    kind, meta = hint.__origin__, hint.__metadata__[0]
+    if meta.title is not None:
+        return str(meta.title)
+    if kind in (int, float):
+        return f"{'an integer' if kind is int else 'a number'} from {meta.ge} to {meta.le}"
+    return "one of " + ", ".join(f"`{choice}`" for choice in kind.__args__)
