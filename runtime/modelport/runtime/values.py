@@ -47,10 +47,11 @@ def coerce(spec: TensorSpec, values: Any) -> NDArray[Any]:
 def _as_array(spec: TensorSpec, values: Any) -> NDArray[Any]:
     """Return an array whose elements are still of the kind that was given: a list's are objects."""
     if isinstance(values, np.ma.MaskedArray) and values.dtype.kind not in "mM":
-        return np.asarray(np.ma.filled(values.astype(object), None))
-    of_arrays = isinstance(values, Sequence) and any(isinstance(value, np.ndarray) for value in values)
+        array = np.array(values.data, dtype=object)
+        array[np.ma.getmaskarray(values)] = None
+        return array
     try:
-        if isinstance(values, Sequence) and not isinstance(values, str | bytes) and not of_arrays:
+        if isinstance(values, Sequence) and not isinstance(values, str | bytes) and not _holds_arrays(values):
             return np.asarray(values, dtype=object)
         if hasattr(values, "to_pylist"):  # Arrow
             return np.asarray(values.to_numpy(zero_copy_only=False))
@@ -58,6 +59,13 @@ def _as_array(spec: TensorSpec, values: Any) -> NDArray[Any]:
     except Exception as error:  # what other libraries raise for what they cannot give has many kinds
         reason = printable(shortened(str(error), 200))
         raise InvalidInputError(f"input `{spec.name}`: expected an array, got {reason}") from error
+
+
+def _holds_arrays(values: Sequence[Any]) -> bool:
+    """Return whether a nested list is one of arrays: taken as objects, their dates would become integers."""
+    first = values[0] if len(values) else None
+    nested = isinstance(first, list | tuple) and _holds_arrays(first)
+    return nested or any(isinstance(value, np.ndarray) for value in values)
 
 
 def _floats(spec: TensorSpec, array: NDArray[Any]) -> NDArray[Any]:
