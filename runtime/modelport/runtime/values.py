@@ -54,6 +54,8 @@ def _as_array(spec: TensorSpec, values: Any) -> NDArray[Any]:
         if isinstance(values, Sequence) and not isinstance(values, str | bytes) and not _holds_arrays(values):
             return np.asarray(values, dtype=object)
         if hasattr(values, "to_pylist"):  # Arrow
+            if hasattr(values.type, "index_type"):  # of a dictionary's nulls, chunks give the last word instead
+                values = values.cast(values.type.value_type)
             return np.asarray(values.to_numpy(zero_copy_only=False))
         return np.asarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
     except Exception as error:  # what other libraries raise for what they cannot give has many kinds
