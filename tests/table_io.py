@@ -50,8 +50,7 @@ def refusals_of(batches: list[Batch]) -> list[str]:
 def write(form: Format, specs: tuple[TensorSpec, ...], *parts: tuple[dict[str, Any], dict[str, Any]]) -> bytes:
     """Return the table of `parts`, each kept columns and outputs."""
     file = io.BytesIO()
-    writer = open_writer(file, form, specs)
-    for kept, outputs in parts:
-        writer.write(kept, outputs)
-    writer.close()
+    with open_writer(file, form, specs) as writer:
+        for kept, outputs in parts:
+            writer.write(kept, outputs)
     return file.getvalue()

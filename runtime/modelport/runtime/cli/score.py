@@ -120,7 +120,7 @@ def _score_rows(scorer: Scorer, job: Job) -> str:
         counts = score_table(
             scorer,
             reader,
-            open_writer(file, job.output_format, scorer.signature.outputs),
+            stack.enter_context(open_writer(file, job.output_format, scorer.signature.outputs)),
             keep=job.options.keep,
             refuse=_Refusals(bar, log, stop=job.stop),
             advance=lambda counts: bar.update(reader.fraction(), counts.scored + counts.refused),

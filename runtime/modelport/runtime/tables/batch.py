@@ -84,8 +84,11 @@ class TableWriter(Protocol):
         Raises `OutputError` if the format cannot hold them.
         """
 
+    def finish(self) -> None:
+        """Write what makes the table complete."""
+
     def close(self) -> None:
-        """Write what makes the table complete; the file stays open."""
+        """Let go of what was held for writing, whether the table is complete or not; its file stays open."""
 
 
 def take(column: Column, positions: Sequence[int]) -> Column:

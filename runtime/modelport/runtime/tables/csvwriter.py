@@ -48,8 +48,11 @@ class CsvWriter:
             )
         self._file.write(_lines(rows).encode())
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """Complete the table; lines need nothing for that."""
+
+    def close(self) -> None:
+        """Nothing was held."""
 
 
 def _lines(rows: list[tuple[Any, ...]], *, quoted: bool = False) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import PurePath
 from typing import IO, TYPE_CHECKING, Any, Final, Literal, cast, get_args
@@ -11,7 +12,7 @@ from modelport.runtime.errors import InvalidSettingError, MissingExtraError
 from .places import STREAM
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from modelport.runtime.signature import Signature, TensorSpec
 
@@ -65,9 +66,18 @@ def open_reader(source: Source, form: Format, signature: Signature, options: Rea
     return cast("TableReader", _load(_READERS[form])(source, signature, options))
 
 
-def open_writer(file: IO[bytes], form: Format, outputs: Sequence[TensorSpec]) -> TableWriter:
-    """Return what writes `outputs` to `file`; raises `MissingExtraError` if what writes `form` is not installed."""
-    return cast("TableWriter", _load(_WRITERS[form])(file, outputs))
+@contextmanager
+def open_writer(file: IO[bytes], form: Format, outputs: Sequence[TensorSpec]) -> Iterator[TableWriter]:
+    """Give what writes `outputs` to `file`, which is a complete table when the block ends well.
+
+    Raises `MissingExtraError` if what writes `form` is not installed.
+    """
+    writer = cast("TableWriter", _load(_WRITERS[form])(file, outputs))
+    try:
+        yield writer
+        writer.finish()
+    finally:
+        writer.close()
 
 
 def _load(home: tuple[str, str]) -> Any:

@@ -34,8 +34,11 @@ class JsonLinesWriter:
         """Append rows."""
         self._file.write(b"".join(record + b"\n" for record in _records(self._specs, kept, outputs)))
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """Complete the table; lines need nothing for that."""
+
+    def close(self) -> None:
+        """Nothing was held."""
 
 
 class JsonWriter:
@@ -52,9 +55,12 @@ class JsonWriter:
             self._file.write(self._before + b"\n" + record)
             self._before = b","
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """End the list."""
         self._file.write(b"[]\n" if self._before == b"[" else b"\n]\n")
+
+    def close(self) -> None:
+        """Nothing was held."""
 
 
 def _records(specs: Sequence[TensorSpec], kept: Columns, outputs: Mapping[str, NDArray[np.generic]]) -> Iterator[bytes]:

@@ -25,7 +25,7 @@ _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 
 class NpzWriter:
-    """Writes an `.npz` file. Until it is closed the rows lie in a temporary file: an array's head says how many."""
+    """Writes an `.npz` file. Until it is finished the rows lie in a temporary files: an array's head says how many."""
 
     def __init__(self, file: IO[bytes], specs: Sequence[TensorSpec]) -> None:
         self._file = file
@@ -39,12 +39,17 @@ class NpzWriter:
                 self._arrays[name] = _SpilledArray(name)
             self._arrays[name].append(_plain_array(column))
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """Write the archive."""
         with zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED) as archive:
             for name, array in self._arrays.items():
                 with _member(archive, name) as member:
                     array.write_to(member)
+
+    def close(self) -> None:
+        """Remove the temporary files."""
+        for array in self._arrays.values():
+            array.close()
 
 
 def write_whole(file: IO[bytes], outputs: Mapping[str, NDArray[np.generic]]) -> None:
@@ -64,7 +69,7 @@ class _SpilledArray:
     def __init__(self, name: str) -> None:
         self._name = name
         self._chunks: list[_Chunk] = []
-        self._spill = tempfile.TemporaryFile()  # noqa: SIM115  closed when it is no longer referred to
+        self._spill = tempfile.TemporaryFile()  # noqa: SIM115  closed by `close`
 
     def append(self, rows: NDArray[np.generic]) -> None:
         """Put `rows` behind those that are there."""
@@ -76,6 +81,10 @@ class _SpilledArray:
             )
         self._chunks.append(_Chunk(rows.dtype, rows.shape))
         self._spill.write(rows.tobytes())
+
+    def close(self) -> None:
+        """Remove the temporary file."""
+        self._spill.close()
 
     def write_to(self, file: IO[bytes]) -> None:
         """Write the whole array as a `.npy` file: strings as wide as the longest."""

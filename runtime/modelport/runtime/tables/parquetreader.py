@@ -47,6 +47,8 @@ class ParquetReader:
                 done += part.num_rows
                 self._done = done / count
                 yield Batch(layout, rows_read, columns, kept)
+            if done != count:  # a damaged page header, which no checksum covers
+                raise InvalidInputError(f"Parquet: expected {count} rows, got {done}")
 
     def fraction(self) -> float | None:
         """Return how many of the rows were read."""

@@ -44,10 +44,14 @@ class ParquetWriter:
         if sum(part.num_rows for part in self._held) >= _ROW_GROUP:
             self._write_group()
 
-    def close(self) -> None:
-        """Write the rest of the rows and the footer."""
+    def finish(self) -> None:
+        """Write the rest of the rows."""
         self._write_group()
-        self._writer.close()
+
+    def close(self) -> None:
+        """Write the footer."""
+        if self._writer is not None:
+            self._writer.close()
 
     def _write_group(self) -> None:
         if self._held:

@@ -65,7 +65,6 @@ def score_table(
         advance(counts)
     if counts.scored == 0:
         writer.write({name: [] for name in keep}, scorer.runner.run(_no_rows(scorer.signature)))
-    writer.close()
     return counts
 
 
