@@ -37,24 +37,31 @@ _app: Final = typer.Typer(
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command that `arguments` name, report on stderr if it fails, and return the exit code."""
-    group = typer.main.get_command(_app)
     try:
-        with group.make_context(PROGRAM, list(arguments)) as context:
-            group.invoke(context)
+        code = _invoke(arguments)
         sys.stdout.flush()
-    except typer.Exit as finished:
-        return finished.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere, quietly
         return PIPE_CLOSED
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001  whatever it is, the user gets a sentence
-        return _report(error)
+        command = [name for name in arguments[:1] if not name.startswith("-")]
+        return _report(error, usage=f"`{' '.join([PROGRAM, *command, '--help'])}`")
+    return code
+
+
+def _invoke(arguments: Sequence[str]) -> int:
+    group = typer.main.get_command(_app)
+    try:
+        with group.make_context(PROGRAM, list(arguments)) as context:
+            group.invoke(context)
+    except typer.Exit as finished:
+        return finished.exit_code
     return DONE
 
 
-def _report(error: Exception) -> int:
+def _report(error: Exception, *, usage: str) -> int:
     """Write on stderr what went wrong and what to do about it; return whose fault it is."""
     if os.environ.get("MODELPORT_DEBUG") == "1":
         traceback.print_exc()
@@ -62,8 +69,7 @@ def _report(error: Exception) -> int:
     if isinstance(error, ModelportError):
         message, hint = error.message, error.hint
     elif isinstance(error, typer.TyperException):
-        message = _usage(error.format_message())
-        hint = f"`{getattr(getattr(error, 'ctx', None), 'command_path', PROGRAM)} --help`"
+        message, hint = _plain(error.format_message()), usage
     else:
         code, message = OUR_FAULT, f"internal: {type(error).__name__}: {error}"
         hint = "MODELPORT_DEBUG=1 shows where; please report it"
@@ -71,7 +77,7 @@ def _report(error: Exception) -> int:
     return code
 
 
-def _usage(message: str) -> str:
+def _plain(message: str) -> str:
     return message[:1].lower() + message[1:].rstrip(".").replace("'", "`")
 
 
