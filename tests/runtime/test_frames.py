@@ -223,6 +223,11 @@ def test_what_does_not_fit_is_refused(signature: Signature, data: Any, message: 
         to_inputs(signature, data)
 
 
+def test_arrays_that_stack_to_nothing_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match=r"^array: expected rows of one length, got .+$"):
+        to_inputs(TABLE, [np.zeros((2, 2)), np.zeros((2, 3))])
+
+
 def test_a_long_list_of_inputs_is_cut_in_the_message() -> None:
     many = Signature(inputs=tuple(column(f"c{number}", "FP32") for number in range(30)), outputs=())
     columns = {f"c{number}": [1.0] for number in range(30)}

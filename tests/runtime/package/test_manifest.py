@@ -95,10 +95,10 @@ def test_the_same_content_written_otherwise_is_refused(text: bytes) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"", "manifest: input data was truncated"),
+        (b"", "manifest: unexpected end (byte 0)"),
         (b"[]", "manifest: expected `object`, got `array`"),
         (b"{}\n", "manifest: object missing required field `format_version`"),
-        (VERSION_1[:-3], "manifest: input data was truncated"),
+        (VERSION_1[:-3], "manifest: unexpected end (byte 986)"),
         (VERSION_1 + b"{}", "manifest: trailing characters (byte 990)"),
         (b"\xef\xbb\xbf" + VERSION_1, "manifest: expected a value at byte 0, got a byte order mark"),
         (b'{"a":"\xff"}', "manifest: expected UTF-8, got an invalid byte at 6"),
