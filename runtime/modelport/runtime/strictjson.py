@@ -12,10 +12,17 @@ from .errors import InvalidInputError, named, printable, shortened
 
 MAX_DEPTH: Final = 64
 
-# A whole string, with the colon that makes it a key; or a bracket; or a string that never ends. Numbers and literals
-# between them are passed over. Without the last alternative, text of unfinished strings would cost quadratic time.
-_TOKEN = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"([ \t\r\n]*+:)?|[\[\]{}]|"', re.DOTALL)
+# A key with its colon and the string or flat array that is its value; another string; another flat array; a bracket; a
+# string that never ends. Numbers and literals between them are passed over, as what stands in a flat array is. Without
+# the last alternative, text of unfinished strings would cost quadratic time.
+_STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_FLAT: Final = rb'\[[^\[\]{}"]*+\]'
+_SPACE: Final = rb"[ \t\r\n]*+"
+_TOKEN: Final = re.compile(
+    rb"(%b)(?:%b(:)(?:%b(?:%b|%b))?+)?+|%b|[\[\]{}]|\"" % (_STRING, _SPACE, _SPACE, _STRING, _FLAT, _FLAT), re.DOTALL
+)
 _OPEN: Final = {b"{": True, b"[": False}
+_CLOSE: Final = (b"}", b"]")
 _KEY: Final = 2  # the group of the colon
 
 T = TypeVar("T")
@@ -26,25 +33,25 @@ def check_structure(text: bytes, *, max_depth: int = MAX_DEPTH) -> None:
 
     One pass without recursion, before any decoder sees the text. Syntax errors are left to the decoder.
     """
-    try:
-        text.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidInputError(f"JSON: expected UTF-8, got an invalid byte at {error.start}") from error
-    if text.startswith(b"\xef\xbb\xbf"):
-        raise InvalidInputError("JSON: expected a value at byte 0, got a byte order mark")
+    _check_encoding(text)
     keys: list[set[str] | None] = []
     for token in _TOKEN.finditer(text):
-        if token.lastindex is not None:
-            if token.lastindex == _KEY and keys and (seen := keys[-1]) is not None:
-                _note_key(token, seen)
-        elif (bracket := token.group()) in _OPEN:
-            keys.append(set() if _OPEN[bracket] else None)
-            if len(keys) > max_depth:
-                raise InvalidInputError(f"JSON: expected at most {max_depth} levels, got more at byte {token.start()}")
-        elif bracket == b'"':
-            return  # the decoder says where the string should have ended
-        elif keys:
-            keys.pop()
+        if token.lastindex is None:
+            bracket = token[0]
+            if bracket in _OPEN:
+                keys.append(set() if _OPEN[bracket] else None)
+            elif bracket in _CLOSE:
+                if keys:
+                    keys.pop()
+                continue
+            elif bracket == b'"':
+                return  # the decoder says where the string should have ended
+        elif token.lastindex == _KEY and keys and (seen := keys[-1]) is not None:
+            _note_key(token, seen)
+        flat = token[0].endswith(b"]")
+        if len(keys) + flat > max_depth:
+            at = text.rindex(b"[", 0, token.end()) if flat else token.start()
+            raise InvalidInputError(f"JSON: expected at most {max_depth} levels, got more at byte {at}")
 
 
 @overload
@@ -71,6 +78,15 @@ def canonical(value: Any) -> bytes:
     return msgspec.json.encode(value, order="sorted") + b"\n"
 
 
+def _check_encoding(text: bytes) -> None:
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"JSON: expected UTF-8, got an invalid byte at {error.start}") from error
+    if text.startswith(b"\xef\xbb\xbf"):
+        raise InvalidInputError("JSON: expected a value at byte 0, got a byte order mark")
+
+
 def _end_of(text: bytes) -> str:
     """Return why the decoder came to the end too soon: there is none, or half a surrogate pair shortly before it."""
     try:
@@ -81,7 +97,7 @@ def _end_of(text: bytes) -> str:
 
 
 def _note_key(token: re.Match[bytes], seen: set[str]) -> None:
-    key = _unescaped(token.group(1))
+    key = _unescaped(token[1][1:-1])
     if key in seen:
         raise InvalidInputError(f"JSON: expected each key once, got {named(key)} twice at byte {token.start()}")
     seen.add(key)

@@ -32,7 +32,7 @@ def coerce(spec: TensorSpec, values: Any) -> NDArray[Any]:
     the spec's null. Nothing else changes kind: text is no number, a float no integer, a boolean neither. Raises
     `InvalidInputError` naming the first element that does not fit; which finite values the spec allows is not checked.
     """
-    array = _as_array(spec, values)
+    array = values if type(values) is np.ndarray else _as_array(spec, values)
     if array.dtype == spec.dtype and spec.datatype != "BYTES":
         return array
     if spec.datatype in _FLOATS:
@@ -76,6 +76,8 @@ def _floats(spec: TensorSpec, array: NDArray[Any]) -> NDArray[Any]:
     with np.errstate(over="ignore", under="ignore"):
         wide = _float64(spec, array)
         narrow = wide.astype(spec.dtype)
+    if np.isfinite(narrow).all():
+        return narrow
     overflow = np.isinf(narrow) & ~np.isinf(wide)
     if overflow.any():
         raise _out_of_range(spec, wide, _first(overflow))
