@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from .signature import TensorSpec
 
 _FLOATS: Final = ("FP16", "FP32", "FP64")
+# The Python type of the datatypes that most columns of most tables have.
+_PLAIN: Final[dict[str, set[type]]] = {"FP32": {float}, "FP64": {float}, "INT64": {int}, "BOOL": {bool}, "BYTES": {str}}
+_LARGEST: Final = float(np.finfo(np.float32).max)
 _NULLS: Final = ("NAType", "NaTType")  # pandas' missing values, by name: pandas is not imported
 
 
@@ -32,6 +35,8 @@ def coerce(spec: TensorSpec, values: Any) -> NDArray[Any]:
     the spec's null. Nothing else changes kind: text is no number, a float no integer, a boolean neither. Raises
     `InvalidInputError` naming the first element that does not fit; which finite values the spec allows is not checked.
     """
+    if type(values) is list and (plain := _plain(spec, values)) is not None:
+        return plain
     array = values if type(values) is np.ndarray else _as_array(spec, values)
     if array.dtype == spec.dtype and spec.datatype != "BYTES":
         return array
@@ -42,6 +47,21 @@ def coerce(spec: TensorSpec, values: Any) -> NDArray[Any]:
     if spec.datatype == "BOOL":
         return _booleans(spec, array)
     return _integers(spec, array)
+
+
+def _plain(spec: TensorSpec, values: list[Any]) -> NDArray[Any] | None:
+    """Return a flat list whose elements all have the datatype's own Python type, in one step; None for any other."""
+    if set(map(type, values)) != _PLAIN.get(spec.datatype):
+        return None
+    if spec.datatype == "BYTES":
+        return np.array(values, np.object_)
+    if spec.datatype == "FP32":  # false with NaN first, which then takes the long way
+        small = -_LARGEST <= min(values) and max(values) <= _LARGEST
+        return np.array(values, np.float64).astype(np.float32) if small else None
+    try:
+        return np.array(values, spec.dtype)
+    except OverflowError:
+        return None
 
 
 def _as_array(spec: TensorSpec, values: Any) -> NDArray[Any]:
