@@ -56,8 +56,10 @@ def _plain(spec: TensorSpec, values: list[Any]) -> NDArray[Any] | None:
     if spec.datatype == "BYTES":
         return np.array(values, np.object_)
     if spec.datatype == "FP32":  # false with NaN first, which then takes the long way
-        small = -_LARGEST <= min(values) and max(values) <= _LARGEST
-        return np.array(values, np.float64).astype(np.float32) if small else None
+        if not (min(values) >= -_LARGEST and max(values) <= _LARGEST):
+            return None
+        with np.errstate(under="ignore"):
+            return np.array(values, np.float64).astype(np.float32)
     try:
         return np.array(values, spec.dtype)
     except OverflowError:
