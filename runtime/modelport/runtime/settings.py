@@ -57,7 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = ()
     max_body_bytes: Annotated[
-        int, Meta(ge=1, le=1 << 40, description="largest request body; a larger one is answered with 413")
+        int, Meta(ge=1, le=1 << 40, description="largest request body in bytes; a larger one is answered with 413")
     ] = 64 << 20
     drain_delay: Annotated[
         float,
@@ -98,7 +98,7 @@ def table() -> Iterator[Setting]:
             name=field.name,
             variable=f"{PREFIX}{field.name.upper()}",
             flag=flag,
-            default="" if field.required or field.default in (None, ()) else str(field.default),
+            default=_as_text(field.default),
             meaning=meta.description or "",
         )
 
@@ -124,6 +124,12 @@ def resolve(flags: Mapping[str, object], environment: Mapping[str, str]) -> Sett
     if problems:
         raise InvalidSettingError("\n".join(problems), hint="docs/settings.md lists every setting")
     return Settings(**values)  # type: ignore[arg-type]
+
+
+def _as_text(default: object) -> str:
+    if default in (msgspec.NODEFAULT, None, ()):
+        return ""
+    return f"{default:g}" if isinstance(default, float) else str(default)
 
 
 def _given(setting: Setting, flags: Mapping[str, object], environment: Mapping[str, str]) -> tuple[str, object]:

@@ -1,0 +1,48 @@
+"""The command that serves a package over HTTP."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any, Final
+
+import typer
+
+from modelport.runtime.settings import resolve, table
+
+_SETTINGS: Final = {setting.name: setting for setting in table()}
+
+
+def _flag(name: str) -> Any:
+    """Return the option for a setting. Its text is read by the settings, which name all that is wrong at once."""
+    setting = _SETTINGS[name]
+    default = f" [default: {setting.default}]" if setting.default else ""
+    return typer.Option(setting.flag, metavar=name.upper(), help=f"{setting.meaning}{default}", show_default=False)
+
+
+def serve(
+    package: Annotated[
+        str | None, typer.Argument(metavar="PACKAGE", help=_SETTINGS["package"].meaning, show_default=False)
+    ] = None,
+    *,
+    digest: Annotated[str | None, _flag("digest")] = None,
+    host: Annotated[str | None, _flag("host")] = None,
+    port: Annotated[str | None, _flag("port")] = None,
+    workers: Annotated[str | None, _flag("workers")] = None,
+    engine: Annotated[str | None, _flag("engine")] = None,
+    providers: Annotated[str | None, _flag("providers")] = None,
+    max_body_bytes: Annotated[str | None, _flag("max_body_bytes")] = None,
+    drain_delay: Annotated[str | None, _flag("drain_delay")] = None,
+    drain_timeout: Annotated[str | None, _flag("drain_timeout")] = None,
+    log_format: Annotated[str | None, _flag("log_format")] = None,
+    log_level: Annotated[str | None, _flag("log_level")] = None,
+) -> None:
+    """Serve a package over HTTP, by the Open Inference Protocol V2.
+
+    Every flag is also an environment variable, such as MODELPORT_PORT; a flag goes before it. SIGTERM and Ctrl-C stop
+    the server once all requests under way are answered; a second one stops it at once.
+    """
+    flags = locals().copy()
+    from modelport.runtime.server.supervisor import serve as run  # noqa: PLC0415  asked for help, nothing else loads
+
+    if status := run(resolve(flags, os.environ)):
+        raise typer.Exit(status)
