@@ -68,13 +68,17 @@ def check(scorer: Scorer) -> Check:
 def require(scorer: Scorer) -> Check:
     """Check `scorer` and raise `FailedCheckError` naming the output unless it passes."""
     result = check(scorer)
+    refuse_failed(scorer.manifest.name, result)
+    return result
+
+
+def refuse_failed(package: str, result: Check) -> None:
+    """Raise `FailedCheckError` naming the first output that failed the check of the package of that name."""
     for output in result.outputs:
         if output.verdict == "failed":
             raise FailedCheckError(
-                f"package `{scorer.manifest.name}`: output `{output.name}` does not reproduce the golden samples: "
-                f"{output.reason}"
+                f"package `{package}`: output `{output.name}` does not reproduce the golden samples: {output.reason}"
             )
-    return result
 
 
 def _severity(output: OutputCheck) -> tuple[int, float]:

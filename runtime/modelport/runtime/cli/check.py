@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 import msgspec
 import typer
 
-from modelport.runtime.errors import FailedCheckError
-
 from .options import AsJson, Digest, EngineName, PackagePath, Providers, names_of
 from .wording import counted
 
@@ -35,9 +33,7 @@ def check(
     scorer = load(package, digest=digest, engine=engine, providers=names_of(providers))
     result = golden.check(scorer)
     typer.echo(_as_json(scorer, result) if as_json else _as_text(scorer, result))
-    for output in result.outputs:
-        if output.verdict == "failed":
-            raise FailedCheckError(f"output `{output.name}`: expected the golden samples, got {output.reason}")
+    golden.refuse_failed(scorer.manifest.name, result)
 
 
 def _as_json(scorer: Scorer, result: Check) -> str:
