@@ -129,11 +129,14 @@ def _rename_exclusively(source: Path, target: Path) -> None:
 
     `rename` would silently replace an empty directory, so Linux's `renameat2` with RENAME_NOREPLACE is asked first.
     """
+    old, new = os.fsencode(source), os.fsencode(target)
+    if b"\0" in new:
+        raise ValueError("embedded null byte")  # C would take what stands before it for the name
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
         at_cwd, no_replace = -100, 1
         if hasattr(libc, "renameat2"):
-            if libc.renameat2(at_cwd, os.fsencode(source), at_cwd, os.fsencode(target), no_replace) == 0:
+            if libc.renameat2(at_cwd, old, at_cwd, new, no_replace) == 0:
                 return
             number = ctypes.get_errno()
             if number not in (errno.EINVAL, errno.ENOSYS):  # a file system that does not know the flag
