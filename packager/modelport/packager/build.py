@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping
 
-    from modelport.packager.conversion import Candidate
+    from modelport.packager.conversion import Attempt
     from modelport.packager.parity.measure import Measurement
     from modelport.packager.parity.report import ParityReport
+    from modelport.runtime.errors import ModelportError
     from modelport.runtime.package import Contract, Role
 
 
@@ -113,24 +114,24 @@ def plan_conversion(
     return _planned(measured, name, version, extra or {}), measured
 
 
-def _best(candidates: Iterator[Candidate], name: str, threads: int) -> Measurement:
-    """Return the first candidate that passes, else the first that could be measured."""
+def _best(attempts: Iterator[Attempt], name: str, threads: int) -> Measurement:
+    """Return the first candidate that passes, else the first that could be measured, with why the others were not."""
     first: Measurement | None = None
-    failed: Exception | None = None
-    for candidate in candidates:
+    failed: list[ModelportError] = []
+    for attempt in attempts:
         try:
-            measured = measure(candidate, name, threads=threads)
+            measured = measure(attempt(), name, threads=threads)
         except (ConversionError, InvalidPackageError) as error:  # a graph that does not load is no candidate
-            failed = failed or error
+            failed.append(error)
             continue
         if measured.report.verdict == "passed":
             return measured
         first = first or measured
     if first is not None:
-        return first
-    if isinstance(failed, ConversionError):
-        raise failed
-    raise ConversionError("model: expected a graph that loads, got none") from failed
+        notes = (*first.report.notes, *(f"another contract was tried: {error.message}" for error in failed))
+        return first._replace(report=msgspec.structs.replace(first.report, notes=notes))
+    reason = next((each for each in failed if isinstance(each, ConversionError)), failed[0])
+    raise ConversionError(reason.message, hint=reason.hint) from reason
 
 
 def _planned(measured: Measurement, name: str, version: str, extra: Mapping[str, tuple[Role, bytes]]) -> PackagePlan:

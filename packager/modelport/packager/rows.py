@@ -21,11 +21,18 @@ if TYPE_CHECKING:
     from modelport.runtime.signature import Signature
 
 Rows = dict[str, "NDArray[Any]"]
+#: One column of the rows: the input, and the number of the column in it.
+Cell = tuple[str, int]
 
 
 def count(rows: Rows) -> int:
     """Return how many rows there are."""
     return len(next(iter(rows.values())))
+
+
+def width(rows: Rows) -> int:
+    """Return how many values a row has."""
+    return max(1, sum(array[:1].size for array in rows.values()))
 
 
 def take(rows: Rows, index: NDArray[np.int64] | NDArray[np.bool_] | slice) -> Rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
@@ -10,12 +11,12 @@ import msgspec
 from modelport.runtime.errors import MissingExtraError, UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from modelport.packager.rows import Rows
+    from modelport.packager.rows import Cell, Rows
     from modelport.packager.trees import TreeGroup
     from modelport.runtime.package import Contract, Producer, ProofKind
     from modelport.runtime.signature import Signature
@@ -28,14 +29,14 @@ GROUP: Final = "modelport.converters"
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
     """What a converted model is compared with.
 
-    `answer` takes rows (see `packager.rows`) and returns every output by name; `margin`, where labels are given,
-    returns by how much the original's best class leads, one number a row.
+    `answer` takes rows (see `packager.rows`) and returns every output by name. `behind`, where there are labels, takes
+    such answers and other labels, and returns by how much each of these scores less than the original's best one.
     """
 
     proof: ProofKind
     description: str
     answer: Callable[[Rows], Arrays]
-    margin: Callable[[Rows], NDArray[np.float64]] | None = None
+    behind: Callable[[Arrays, NDArray[Any]], NDArray[np.float64]] | None = None
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +44,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
     `sample` holds the rows that were given; for a model without rows, whole calls stacked on a new first axis. With
     `only_sample` nothing else can be compared. `trees` are the model's tree ensembles, whose thresholds are probed,
-    `null` the text that stands for a missing one, `notes` what was repaired.
+    `looked_up` the columns whose values are categories of an encoder, `null` the text that stands for a missing one.
     """
 
     model: bytes
@@ -55,8 +56,12 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     producer: Producer
     external_data: dict[str, bytes] = {}
     trees: tuple[TreeGroup, ...] = ()
-    notes: tuple[str, ...] = ()
+    looked_up: frozenset[Cell] = frozenset()
     only_sample: bool = False
+
+
+#: Makes a candidate; raises `ConversionError` if this way does not lead to one.
+Attempt = Callable[[], Candidate]
 
 
 class Converter(Protocol):
@@ -69,12 +74,12 @@ class Converter(Protocol):
 
     def candidates(
         self, model: Any, sample: Any, contract: Contract | None, expected: Mapping[str, Any] | None
-    ) -> Iterator[Candidate]:
-        """Yield ways to convert `model`, the best first, each only made when it is asked for.
+    ) -> Iterator[Attempt]:
+        """Yield ways to convert `model`, the best first: functions that each make one candidate.
 
         `sample` is what the model was trained on or a part of it; `contract`, if given, is the only one to try.
         `expected` holds the outputs for the sample, where the original itself is not at hand.
-        Raises `ConversionError` with the reason and the remedy when there is no way.
+        Both this and the functions raise `ConversionError` with the reason and the remedy when there is no way.
         """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 import onnx
@@ -11,7 +12,7 @@ from modelport.packager.errors import ConversionError
 from modelport.runtime.package import Requirements
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from modelport.runtime.signature import Datatype
 
@@ -94,15 +95,20 @@ def _rename_nodes(nodes: Any, names: Mapping[str, str]) -> None:
                         value.name = names.get(value.name, value.name)
 
 
+def set_aside(graph: onnx.GraphProto, names: Collection[str]) -> None:
+    """Give every value that has one of `names` another name, so that they are free."""
+    for name in sorted(_used(graph) & set(names)):
+        rename(graph, {name: _free(graph, f"{name}_inner", names)})
+
+
 def cast_input(graph: onnx.GraphProto, name: str, datatype: Datatype) -> None:
     """Give the input `name` another datatype, casting it to the one that the graph wants right after."""
-    for value in graph.input:
-        if value.name == name:
-            wanted = value.type.tensor_type.elem_type
-            inner = f"{name}_as_{DATATYPES[wanted].lower()}"
-            _rename_nodes(graph.node, {name: inner})
-            value.type.tensor_type.elem_type = ELEMENT_TYPES[datatype]
-            graph.node.insert(0, helper.make_node("Cast", [name], [inner], name=f"cast_{name}", to=wanted))
+    (value,) = [value for value in graph.input if value.name == name]
+    wanted = value.type.tensor_type.elem_type
+    inner = _free(graph, f"{name}_as_{DATATYPES[wanted].lower()}")
+    _rename_nodes(graph.node, {name: inner})
+    value.type.tensor_type.elem_type = ELEMENT_TYPES[datatype]
+    graph.node.insert(0, helper.make_node("Cast", [name], [inner], name=f"cast_{name}", to=wanted))
 
 
 def concat_input(graph: onnx.GraphProto, name: str, columns: Mapping[str, Datatype]) -> None:
@@ -115,12 +121,45 @@ def concat_input(graph: onnx.GraphProto, name: str, columns: Mapping[str, Dataty
         graph.input.append(helper.make_tensor_value_info(column, ELEMENT_TYPES[datatype], [None, 1]))
         part = column
         if ELEMENT_TYPES[datatype] != wanted:
-            part = f"{column}_as_{DATATYPES[wanted].lower()}"
+            part = _free(graph, f"{column}_as_{DATATYPES[wanted].lower()}", columns)
             nodes.append(helper.make_node("Cast", [column], [part], name=f"cast_{column}", to=wanted))
         parts.append(part)
     nodes.append(helper.make_node("Concat", parts, [name], name=f"concat_{name}", axis=1))
     for node in reversed(nodes):
         graph.node.insert(0, node)
+
+
+def wrap_output(
+    graph: onnx.GraphProto, name: str, op_type: str, operands: Sequence[int] = (), **attributes: Any
+) -> None:
+    """Put an operator behind the output `name`, which keeps its name; `operands` are its second input."""
+    inner = _free(graph, f"{name}_before_{op_type.lower()}")
+    (value,) = [output for output in graph.output if output.name == name]
+    rename(graph, {name: inner})
+    value.name = name
+    inputs = [inner]
+    if operands:
+        inputs.append(_free(graph, f"{inner}_operands"))
+        graph.initializer.append(helper.make_tensor(inputs[1], TensorProto.INT64, [len(operands)], operands))
+    graph.node.append(helper.make_node(op_type, inputs, [name], name=f"{op_type.lower()}_{name}", **attributes))
+
+
+def _used(graph: onnx.GraphProto) -> set[str]:
+    used = {value.name for value in (*graph.input, *graph.output, *graph.initializer)}
+    return used | {name for node in graph.node for name in (*node.input, *node.output)}
+
+
+def _free(graph: onnx.GraphProto, name: str, taken: Collection[str] = ()) -> str:
+    """Return `name`, with a number behind it if the graph or `taken` has it already."""
+    used = {*_used(graph), *taken}
+    return next(free for number in count() if (free := f"{name}{number or ''}") not in used)
+
+
+def declare(value: onnx.ValueInfoProto, shape: Sequence[int], datatype: Datatype | None = None) -> None:
+    """Say what shape (-1 for any length), and if given what datatype, an input or output has."""
+    element = ELEMENT_TYPES[datatype] if datatype else value.type.tensor_type.elem_type
+    dims = [None if size < 0 else size for size in shape]
+    value.CopyFrom(helper.make_tensor_value_info(value.name, element, dims))
 
 
 def shape_of(value: onnx.ValueInfoProto) -> tuple[int, ...]:

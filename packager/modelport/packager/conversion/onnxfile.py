@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +27,7 @@ from modelport.runtime.signature import Signature, TensorSpec
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from modelport.packager.conversion import Attempt
     from modelport.packager.rows import Rows
     from modelport.runtime.package import Contract
 
@@ -86,39 +88,45 @@ class OnnxFileConverter:
 
     def candidates(
         self, model: Any, sample: Any, contract: Contract | None, expected: Mapping[str, Any] | None
-    ) -> Iterator[Candidate]:
+    ) -> Iterator[Attempt]:
         """Yield the model as it is.
 
         The proof is `expected` if outputs for the sample are given, else `reference` where onnx's evaluator can run
         the graph, else `self`: the graph with and without ONNX Runtime's optimisations.
         """
-        file = OnnxFile(data=graphs.serialize(model)) if isinstance(model, onnx.ModelProto) else model
-        proto = _checked(file)
-        signature = _signature(proto)
-        signature = _with_batch(file, signature)
-        wide = any(spec.datatype == "FP64" for spec in signature.inputs)
-        wanted: Contract = "float64" if wide else "float32"
-        if contract and contract != wanted:
-            raise ConversionError(
-                f"contract: expected {wanted}, which the model's inputs carry, got {contract}",
-                hint="leave the contract out",
-            )
-        rows = drawing.draw(signature) if sample is None else _rows(signature, sample)
-        signature = _with_nulls(signature, rows)
-        yield Candidate(
-            model=file.data,
-            external_data=file.external_data,
-            signature=signature,
-            contract=wanted,
-            reference=_reference(file, proto, signature, rows, expected),
-            sample=rows,
-            producer=Producer(
-                framework="onnx",
-                model=f"{proto.producer_name or 'unknown producer'} {proto.producer_version}".strip(),
-                versions={"numpy": np.__version__, "onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__},
-            ),
-            only_sample=True,
+        yield functools.partial(_candidate, model, sample, contract, expected)
+
+
+def _candidate(
+    model: OnnxFile | onnx.ModelProto, sample: Any, contract: Contract | None, expected: Mapping[str, Any] | None
+) -> Candidate:
+    file = OnnxFile(data=graphs.serialize(model)) if isinstance(model, onnx.ModelProto) else model
+    proto = _checked(file)
+    signature = _signature(proto)
+    signature = _with_batch(file, signature)
+    wide = any(spec.datatype == "FP64" for spec in signature.inputs)
+    wanted: Contract = "float64" if wide else "float32"
+    if contract and contract != wanted:
+        raise ConversionError(
+            f"contract: expected {wanted}, which the model's inputs carry, got {contract}",
+            hint="leave the contract out",
         )
+    rows = drawing.draw(signature) if sample is None else _rows(signature, sample)
+    signature = _with_nulls(signature, rows)
+    return Candidate(
+        model=file.data,
+        external_data=file.external_data,
+        signature=signature,
+        contract=wanted,
+        reference=_reference(file, proto, signature, rows, expected),
+        sample=rows,
+        producer=Producer(
+            framework="onnx",
+            model=f"{proto.producer_name or 'unknown producer'} {proto.producer_version}".strip(),
+            versions={"numpy": np.__version__, "onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__},
+        ),
+        only_sample=True,
+    )
 
 
 def _checked(file: OnnxFile) -> onnx.ModelProto:

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from modelport.packager import rows as rows_of
-from modelport.packager.parity import compare
 from modelport.runtime.package import Samples, Spread
 from modelport.runtime.package import samples as samples_file
 from modelport.runtime.scorer import GraphRunner
 
 if TYPE_CHECKING:
-    from modelport.packager.parity.measure import Compared, Measurement
+    from collections.abc import Collection
+
+    from numpy.typing import NDArray
+
+    from modelport.packager.parity.measure import Measurement
+    from modelport.packager.parity.sides import Compared
     from modelport.packager.rows import Rows
 
 _FROM_SAMPLE: Final = 16
@@ -35,7 +39,7 @@ def golden_samples(measured: Measurement) -> bytes:
         {name: _as(array, recorded[i][name]) for name, array in answers.items() if name in recorded[i]}
         for i, answers in enumerate(wanted)
     ]
-    spread = {} if measured.report.deterministic else _spread(runner, calls)
+    spread = _spread(runner, calls, measured.changing) if measured.changing else {}
     return samples_file.encode(Samples(calls, typed, recorded, measured.tolerance, spread), signature)
 
 
@@ -49,19 +53,15 @@ def _chosen(measured: Measurement) -> tuple[Rows, Rows]:
     return rows_of.join([rows for rows, _ in parts]), rows_of.join([expected for _, expected in parts])
 
 
-def _agrees(measured: Measurement, compared: Compared) -> np.typing.NDArray[np.bool_]:
+def _agrees(measured: Measurement, compared: Compared) -> NDArray[np.bool_]:
     agrees = np.ones(rows_of.count(compared.got), np.bool_)
-    for name, got in compared.got.items():
-        part = compare.compare(
-            compared.expected[name], got, measured.tolerance[name], compared.margin, numbers=compare.is_number(got)
-        )
-        agrees &= ~(part.wrong | part.tied)
+    for name, part in compared.comparisons(measured.tolerance).items():
+        if name not in measured.changing:
+            agrees &= ~(part.wrong | part.tied)
     return agrees
 
 
-def _as(
-    expected: np.typing.NDArray[np.generic], recorded: np.typing.NDArray[np.generic]
-) -> np.typing.NDArray[np.generic]:
+def _as(expected: NDArray[np.generic], recorded: NDArray[np.generic]) -> NDArray[np.generic]:
     """Return what the original gave in the shape of the graph's output; numbers stay as wide as they are."""
     if recorded.dtype.kind == "f":
         return expected.reshape(recorded.shape).astype(np.float64)
@@ -72,10 +72,10 @@ def _call(stacked: Rows, index: int) -> Rows:
     return {name: array[index] for name, array in stacked.items()}
 
 
-def _spread(runner: GraphRunner, calls: list[Rows]) -> dict[str, Spread]:
+def _spread(runner: GraphRunner, calls: list[Rows], changing: Collection[str]) -> dict[str, Spread]:
     runs = [runner.run(call) for _ in range(_RUNS) for call in calls]
     found = {}
-    for name in runs[0]:
+    for name in sorted(changing):
         values = np.concatenate([run[name].ravel() for run in runs])
         if values.dtype.kind in "fiu":
             wide = values.astype(np.float64)

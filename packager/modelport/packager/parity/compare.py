@@ -40,36 +40,35 @@ def is_number(array: NDArray[Any]) -> bool:
 
 
 def tolerance_for(name: str, expected: NDArray[Any]) -> Tolerance:
-    """Return the tolerance of an output: 1e-5 for probabilities, else 1e-5 of its deviation and of its value."""
+    """Return the tolerance of an output: 1e-5 for probabilities, else 1e-5 of its deviation and of its value.
+
+    Where the output is constant, its largest value stands for the deviation.
+    """
     if not is_number(expected):
         return Tolerance(0.0, 0.0)
     if name == "probabilities":
         return PROBABILITY
-    finite = expected[np.isfinite(expected)]
-    return Tolerance(float(_OF_DEVIATION * np.std(finite)) if finite.size else 0.0, _RELATIVE)
-
-
-def shaped_like(expected: NDArray[Any], got: NDArray[Any]) -> NDArray[Any]:
-    """Return `expected` in the shape of `got` where both hold the same number of values."""
-    return expected.reshape(got.shape) if expected.size == got.size else expected
+    finite = expected[np.isfinite(expected)].astype(np.float64)
+    scale = (np.std(finite) or np.abs(finite).max()) if finite.size else 0.0
+    return Tolerance(bounded(_OF_DEVIATION * scale), _RELATIVE)
 
 
 def compare(
     expected: NDArray[Any],
     got: NDArray[Any],
     tolerance: Tolerance,
-    margin: NDArray[np.float64] | None,
+    behind: NDArray[np.float64] | None,
     *,
     numbers: bool,
 ) -> Comparison:
-    """Compare one output row by row; `margin` tells ties among labels, one number a row."""
+    """Compare one output row by row; a label that is not `behind` the best one by more than `TIE` is a tie."""
     rows = len(got)
     if numbers:
         return _numbers(
             expected.reshape(rows, -1).astype(np.float64), got.reshape(rows, -1).astype(np.float64), tolerance
         )
     differs = np.asarray((expected.reshape(rows, -1) != got.reshape(rows, -1)).any(axis=1), np.bool_)
-    tied = differs & (margin < TIE) if margin is not None else np.zeros(rows, np.bool_)
+    tied = differs & (behind < TIE) if behind is not None else np.zeros(rows, np.bool_)
     return Comparison(np.asarray(differs, np.float64), np.zeros(rows), differs & ~tied, tied)
 
 

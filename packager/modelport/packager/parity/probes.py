@@ -1,8 +1,4 @@
-"""Rows that stand exactly where a decision tree decides: at each threshold, and one step to either side of it.
-
-A threshold is on what the tree sees. Behind transformers, the raw value at which a row changes sides is searched for
-through the transformers themselves, by bisection down to two neighbouring float64 numbers.
-"""
+"""Rows that stand exactly where a decision tree decides: at each threshold, and one step to either side of it."""
 
 from __future__ import annotations
 
@@ -13,6 +9,7 @@ import numpy as np
 from modelport.packager import rows as rows_of
 from modelport.packager.trees import first_rows
 
+from .boundaries import Sought, movers, place, with_values
 from .report import Thresholds
 
 if TYPE_CHECKING:
@@ -23,15 +20,17 @@ if TYPE_CHECKING:
     from modelport.packager.rows import Rows
     from modelport.packager.trees import TreeGroup
 
-    Cell = tuple[str, int]
+    from .boundaries import Mover
 
-#: At most so many probe rows, and so many visits of a row to a tree: a budget that is the same on every machine.
+#: At most so many probe rows, visits of a row to a tree, and values: a budget that is the same on every machine.
 MAX_ROWS: Final = 120_000
 MAX_VISITS: Final = 20_000_000
+MAX_VALUES: Final = 20_000_000
 _BASE_ROWS: Final = 500
-_STEPS: Final = 7
-_HALVINGS: Final = 1_100
-_BISECTED: Final = 4_000
+_STEPS: Final = 6
+_SEARCHED: Final = 4_000
+_SEARCHED_VALUES: Final = 2_000_000
+_LARGEST: Final = float(np.finfo(np.float32).max) / 2  # steps of float32 beside it must not be infinite
 
 
 class _Splits(NamedTuple):
@@ -42,7 +41,7 @@ class _Splits(NamedTuple):
     base: NDArray[np.int64]
     reached: NDArray[np.bool_]
 
-    def at(self, index: NDArray[np.int64]) -> _Splits:
+    def at(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> _Splits:
         """Return some of the splits."""
         return _Splits(self.feature[index], self.threshold[index], self.base[index], self.reached[index])
 
@@ -52,7 +51,8 @@ def probe(groups: Sequence[TreeGroup], sample: Rows) -> tuple[Rows | None, Thres
     if not groups:
         return None, None
     base = rows_of.take(sample, rows_of.spread(rows_of.count(sample), _BASE_ROWS))
-    budget = min(MAX_ROWS, MAX_VISITS // max(1, sum(len(group.trees) for group in groups))) // len(groups)
+    trees = sum(len(group.trees) for group in groups)
+    budget = min(MAX_ROWS, MAX_VISITS // max(1, trees), MAX_VALUES // rows_of.width(sample)) // len(groups)
     made: list[Rows] = []
     distinct = probed = reached = 0
     for group in groups:
@@ -103,78 +103,33 @@ def _rows(
     group: TreeGroup, base: Rows, matrix: NDArray[np.float64], splits: _Splits
 ) -> tuple[Rows | None, NDArray[np.bool_]]:
     """Return the probe rows of `splits`, and which of them have any."""
-    used = np.zeros(len(splits.feature), np.bool_)
-    parts: list[Rows] = []
-    cells = _cells(group, base, matrix)
-    for feature in np.unique(splits.feature).tolist():
-        if feature not in cells:
-            continue
-        cell, unchanged = cells[feature]
-        index = np.flatnonzero(splits.feature == feature)
-        if unchanged:
-            values, found = splits.threshold[index], np.ones(len(index), np.bool_)
-        else:
-            share = max(1, int(_BISECTED * len(index) / len(splits.feature)))
-            index = index[rows_of.spread(len(index), share)]
-            values, found = _boundaries(group, base, splits, index, cell)
-        used[index[found]] = True
-        parts += [_with(base, splits.base[index[found]], cell, steps) for steps in _neighbours(values[found])]
-    return (rows_of.join(parts) if parts else None), used
+    moving = movers(group, base, matrix)
+    values, used = _values(group, base, splits, moving)
+    index = np.flatnonzero(used)
+    if len(index) == 0:
+        return None, used
+    cells = [moving[feature].cell for feature in splits.feature[index].tolist()]
+    parts = [with_values(base, splits.base[index], cells, steps) for steps in _neighbours(values[index])]
+    return rows_of.join(parts), used
 
 
-def _cells(group: TreeGroup, base: Rows, matrix: NDArray[np.float64]) -> dict[int, tuple[Cell, bool]]:
-    """Return the raw cell that alone moves each feature of the matrix, and whether it is that cell unchanged."""
-    movers: dict[int, list[Cell]] = {}
-    few = np.arange(min(32, len(matrix)))
-    for name, array in base.items():
-        if array.dtype.kind not in "fi":
-            continue
-        for column in range(array.shape[1]):
-            moved = rows_of.take(base, few)
-            moved[name] = moved[name].copy()
-            moved[name][:, column] = np.roll(array[:, column], 1)[few] + (1 if array.dtype.kind == "i" else 0.37)
-            changed = ~np.isclose(group.transform(moved), matrix[few], rtol=0, atol=0, equal_nan=True)
-            for feature in np.flatnonzero(changed.any(axis=0)).tolist():
-                movers.setdefault(feature, []).append((name, column))
-    found: dict[int, tuple[Cell, bool]] = {}
-    for feature, cells in movers.items():
-        if len(cells) == 1:
-            name, column = cells[0]
-            same = np.array_equal(base[name][:, column].astype(np.float64), matrix[:, feature], equal_nan=True)
-            found[feature] = (cells[0], same)
-    return found
-
-
-def _boundaries(
-    group: TreeGroup, base: Rows, splits: _Splits, index: NDArray[np.int64], cell: Cell
+def _values(
+    group: TreeGroup, base: Rows, splits: _Splits, moving: dict[int, Mover]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return for each split the last raw value on the lower side, and where there is a boundary at all."""
-    seen = base[cell[0]][:, cell[1]].astype(np.float64)
-    seen = seen[np.isfinite(seen)]
-    if seen.size == 0:
-        return np.zeros(len(index)), np.zeros(len(index), np.bool_)
-    span = float(seen.max() - seen.min()) or 1.0
-    low = np.full(len(index), seen.min() - span)
-    high = np.full(len(index), seen.max() + span)
-    feature, threshold, rows = int(splits.feature[index[0]]), splits.threshold[index], splits.base[index]
-
-    def left(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-        result = group.transform(_with(base, rows, cell, values))[:, feature]
-        return np.asarray((result.astype(np.float32) if group.single else result) <= threshold)
-
-    at_low = left(low)
-    found = at_low != left(high)
-    if base[cell[0]].dtype.kind == "i":
-        low, high = np.floor(low), np.ceil(high)
-    for _ in range(_HALVINGS):
-        middle = low + (high - low) / 2
-        if base[cell[0]].dtype.kind == "i":
-            middle = np.floor(middle)
-        if not (found & (middle > low) & (middle < high)).any():
-            break
-        same = left(middle) == at_low
-        low, high = np.where(same, middle, low), np.where(same, high, middle)
-    return low, found
+    """Return the raw value of each threshold, and which ones have one that was found within the budget."""
+    values = splits.threshold.copy()
+    features = splits.feature.tolist()
+    used = np.array([feature in moving and moving[feature].unchanged for feature in features], np.bool_)
+    hidden = np.flatnonzero([feature in moving and not moving[feature].unchanged for feature in features])
+    if len(hidden):
+        budget = max(1, min(_SEARCHED, _SEARCHED_VALUES // rows_of.width(base)))
+        hidden = hidden[rows_of.spread(len(hidden), budget)]
+        chosen = splits.at(hidden)
+        each = zip(chosen.feature.tolist(), chosen.threshold.tolist(), chosen.base.tolist(), strict=True)
+        placed = place(group, base, [Sought(feature, at, moving[feature].cell, row) for feature, at, row in each])
+        values[hidden], used[hidden] = placed.value, placed.found
+    used &= np.abs(values) < _LARGEST
+    return values, used
 
 
 def _neighbours(values: NDArray[np.float64]) -> list[NDArray[np.float64]]:
@@ -189,11 +144,3 @@ def _neighbours(values: NDArray[np.float64]) -> list[NDArray[np.float64]]:
         np.nextafter(single, up).astype(np.float64),
         np.nextafter(single, down).astype(np.float64),
     ]
-
-
-def _with(base: Rows, rows: NDArray[np.int64], cell: Cell, values: NDArray[np.float64]) -> Rows:
-    name, column = cell
-    made = rows_of.take(base, rows)
-    made[name] = made[name].copy()
-    made[name][:, column] = np.floor(values) if made[name].dtype.kind == "i" else values
-    return made

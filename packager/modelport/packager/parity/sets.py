@@ -17,104 +17,139 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from modelport.packager.rows import Rows
+    from modelport.packager.rows import Cell, Rows
 
 SAMPLE_ROWS: Final = 20_000
 DRAWN_ROWS: Final = 2_000
 SOME_ROWS: Final = 500
-_UNKNOWN: Final = ("unseen", "Ünbekannt-1", "x'y z", "")
+_MOST_VALUES: Final = 20_000_000
 _SEED: Final = 20_250_101
 
 
 def sample_set(sample: Rows) -> Rows:
-    """Return the sample, thinned evenly to at most `SAMPLE_ROWS` rows."""
-    return rows_of.take(sample, rows_of.spread(rows_of.count(sample), SAMPLE_ROWS))
+    """Return the sample, thinned evenly to at most `SAMPLE_ROWS` rows, fewer of very wide ones."""
+    most = max(SOME_ROWS, min(SAMPLE_ROWS, _MOST_VALUES // rows_of.width(sample)))
+    return rows_of.take(sample, rows_of.spread(rows_of.count(sample), most))
 
 
-def drawn_sets(sample: Rows, looked_up: Collection[str]) -> Iterator[tuple[str, Rows]]:
+def drawn_sets(sample: Rows, looked_up: Collection[Cell]) -> Iterator[tuple[str, Rows]]:
     """Yield (name, rows) for rows within what the sample shows: ranges, categories, integers as integers.
 
-    Integers of the inputs `looked_up` are categories: only seen ones are drawn.
+    Of the columns `looked_up`, which are categories, only seen values are drawn, and none is rounded.
     """
     rng = np.random.default_rng(_SEED)
     yield "columns shuffled", _each(sample, lambda _, values: rng.choice(values, DRAWN_ROWS))
-    if any(array.dtype.kind == "f" for array in sample.values()):
-        random = _each(sample, lambda name, values: _drawn(values, rng, seen_only=name in looked_up))
-        yield "random in the seen range", random
-        for decimals in (1, 2):
-            yield f"rounded to {decimals} decimal{'s' * (decimals > 1)}", _rounded(random, decimals)
-        yield "exact zeros", _zeros(sample, rng)
+    kinds = {array.dtype.kind for array in sample.values()}
+    if not kinds & {"f", "i"}:
+        return
+    random = _each(sample, lambda cell, values: _drawn(values, rng, seen_only=cell in looked_up))
+    yield "random in the seen range", random
+    if "f" in kinds:
+        yield "rounded to 1 decimal", _rounded(random, looked_up, 1)
+        yield "rounded to 2 decimals", _rounded(random, looked_up, 2)
+        yield "exact zeros", _zeros(sample, looked_up, rng)
 
 
-def missing_set(sample: Rows, columns: Sequence[tuple[str, int]]) -> Rows:
-    """Return sample rows in which values of `columns` (input and column number) are missing, one each or several."""
+def missing_set(sample: Rows, cells: Sequence[Cell]) -> Rows:
+    """Return sample rows in which values of `cells` are missing, one each or several."""
     rng = np.random.default_rng(_SEED + 1)
-    picked = _picked(sample, rng)
-    for row in range(SOME_ROWS):
+    picked = _picked(sample, rng, len(cells))
+    for row in range(rows_of.count(picked)):
         several = rng.random() < 0.2  # noqa: PLR2004
-        chosen = columns if several else [columns[row % len(columns)]]
-        for name, column in chosen:
+        chosen = [cells[i] for i in rng.integers(0, len(cells), 8)] if several else []
+        for name, column in [cells[row % len(cells)], *chosen]:
             array = picked[name]
             array[row, column] = np.nan if array.dtype.kind == "f" else None
     return picked
 
 
-def unknown_set(sample: Rows, columns: Sequence[tuple[str, int]]) -> Rows:
-    """Return sample rows in which text of `columns` was replaced by text that the sample does not hold.
+def unknown_set(sample: Rows, cells: Sequence[Cell]) -> Rows:
+    """Return sample rows in which values of `cells` are such as the sample does not hold.
 
-    Integers that are categories become one more than the largest.
+    Text is replaced by other text or changed a little; numbers that are categories become one more than the largest.
     """
     rng = np.random.default_rng(_SEED + 2)
-    picked = _picked(sample, rng)
-    for row in range(SOME_ROWS):
-        name, column = columns[row % len(columns)]
-        if sample[name].dtype.kind == "i":
-            picked[name][row, column] = sample[name][:, column].max() + 1
-            continue
-        known = set(sample[name][:, column].tolist())
-        unknown = [text for text in _UNKNOWN if text not in known]
-        picked[name][row, column] = unknown[(row // len(columns)) % len(unknown)]
+    picked = _picked(sample, rng, len(cells))
+    known = {cell: set(sample[cell[0]][:, cell[1]].tolist()) for cell in cells}
+    for row in range(rows_of.count(picked)):
+        name, column = cell = cells[row % len(cells)]
+        array = picked[name]
+        if array.dtype.kind == "O":
+            others = [text for text in _variants(array[row, column]) if text not in known[cell]]
+            array[row, column] = others[(row // len(cells)) % len(others)]
+        else:
+            array[row, column] = np.nanmax(sample[name][:, column]) + 1
     return picked
 
 
-def _picked(sample: Rows, rng: np.random.Generator) -> Rows:
-    index = rng.integers(0, rows_of.count(sample), SOME_ROWS)
+def _variants(text: str | None) -> list[str]:
+    """Return texts that tokenizers stumble over: accents, hyphens, quotes, cases, spaces, nothing."""
+    own = text or "nothing"
+    return [
+        "unseen",
+        "",
+        own.upper(),
+        own.swapcase(),
+        f"{own} Ünbekannt-1",
+        f"{own}'s",
+        own.replace(" ", "-"),
+        own.replace(" ", "_"),
+        own.replace("e", "é").replace("a", "å"),
+        f" {own}  ",
+        f"a {own} x 7",
+        f"{own}\u00a0{own}",
+        f"\U0001f600 {own}, {own}.",
+    ]
+
+
+def _picked(sample: Rows, rng: np.random.Generator, cells: int) -> Rows:
+    """Return copies of sample rows, enough for each of so many cells."""
+    wanted = max(SOME_ROWS, min(cells, DRAWN_ROWS))
+    index = rng.integers(0, rows_of.count(sample), wanted)
     return {name: array.copy() for name, array in rows_of.take(sample, index).items()}
 
 
-def _each(sample: Rows, draw: Callable[[str, NDArray[Any]], NDArray[Any]]) -> Rows:
+def _each(rows: Rows, draw: Callable[[Cell, NDArray[Any]], NDArray[Any]]) -> Rows:
     """Return rows whose columns are drawn one by one."""
-    made: Rows = {}
-    for name, array in sample.items():
-        columns = [draw(name, array[:, i]) for i in range(array.shape[1])]
-        made[name] = np.stack(columns, axis=1)
-    return made
+    return {
+        name: np.stack([draw((name, i), array[:, i]) for i in range(array.shape[1])], axis=1)
+        for name, array in rows.items()
+    }
 
 
 def _drawn(values: NDArray[Any], rng: np.random.Generator, *, seen_only: bool) -> NDArray[Any]:
-    if values.dtype.kind == "i" and not seen_only:
-        return rng.integers(int(values.min()), int(values.max()), DRAWN_ROWS, endpoint=True)
-    if values.dtype.kind != "f":
+    if seen_only or values.dtype.kind not in "fi":
         return rng.choice(values, DRAWN_ROWS)
+    if values.dtype.kind == "i":
+        return rng.integers(int(values.min()), int(values.max()), DRAWN_ROWS, endpoint=True)
     seen = values[np.isfinite(values)]
     if seen.size == 0:
         return np.full(DRAWN_ROWS, np.nan)
-    return rng.uniform(seen.min(), seen.max(), DRAWN_ROWS) if seen.min() < seen.max() else np.full(DRAWN_ROWS, seen[0])
+    low, high = seen.min(), seen.max()
+    share = rng.random(DRAWN_ROWS)
+    return np.asarray(np.clip(low * (1 - share) + high * share, low, high))  # high - low may be too large for a float
 
 
-def _rounded(rows: Rows, decimals: int) -> Rows:
-    return {name: np.round(array, decimals) if array.dtype.kind == "f" else array for name, array in rows.items()}
+def _rounded(rows: Rows, looked_up: Collection[Cell], decimals: int) -> Rows:
+    def column(cell: Cell, values: NDArray[Any]) -> NDArray[Any]:
+        if values.dtype.kind != "f" or cell in looked_up:
+            return values
+        with np.errstate(over="ignore", invalid="ignore"):
+            rounded = np.round(values, decimals)
+        return np.asarray(np.where(np.isfinite(rounded), rounded, values))
+
+    return _each(rows, column)
 
 
-def _zeros(sample: Rows, rng: np.random.Generator) -> Rows:
+def _zeros(sample: Rows, looked_up: Collection[Cell], rng: np.random.Generator) -> Rows:
     """Return sample rows with zeros in float columns, where zero lies in the seen range."""
-    picked = _picked(sample, rng)
+    picked = _picked(sample, rng, 0)
     for name, array in picked.items():
-        if array.dtype.kind != "f":
-            continue
         for column in range(array.shape[1]):
+            if array.dtype.kind != "f" or (name, column) in looked_up:
+                continue
             seen = sample[name][:, column]
             seen = seen[np.isfinite(seen)]
             if seen.size and seen.min() <= 0 <= seen.max():
-                array[rng.random(SOME_ROWS) < 0.5, column] = 0.0  # noqa: PLR2004
+                array[rng.random(len(array)) < 0.5, column] = 0.0  # noqa: PLR2004
     return picked

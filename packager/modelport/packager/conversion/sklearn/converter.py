@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
+from modelport.packager import rows as rows_of
 from modelport.packager.conversion import Candidate, Reference, graphs
 from modelport.packager.errors import ConversionError
 from modelport.runtime.package import Producer
@@ -24,14 +25,16 @@ from modelport.runtime.signature import Signature, TensorSpec
 from . import reference
 from .contracts import contracts_for
 from .graph import categories, make_graph
-from .layout import layout_of
 from .refused import refuse_known_wrong
+from .sample import layout_of
+from .structure import lookups, unwrapped
 from .thresholds import tree_groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from modelport.packager.rows import Rows
+    from modelport.packager.conversion import Attempt
+    from modelport.packager.rows import Cell, Rows
     from modelport.runtime.package import Contract
 
     from .layout import Layout
@@ -49,8 +52,8 @@ class SklearnConverter:
 
     def candidates(
         self, model: Any, sample: Any, contract: Contract | None, expected: Mapping[str, Any] | None
-    ) -> Iterator[Candidate]:
-        """Yield one candidate a contract, the one that the model needs first."""
+    ) -> Iterator[Attempt]:
+        """Yield one way a contract, the one that the model needs first."""
         if expected is not None:
             raise ConversionError(
                 "expected outputs: expected none beside the trained model, which answers itself, got some"
@@ -62,18 +65,76 @@ class SklearnConverter:
                 f"`{type(model).__name__}`: expected a sample, got none",
                 hint="give some rows of the training data: they say what the columns are and what to prove",
             )
-        layout = layout_of(sample, model)
-        kind = reference.kind_of(model)
-        failed: ConversionError | None = None
-        made = 0
-        for wanted in (contract,) if contract else contracts_for(model, layout):
-            try:
-                yield _candidate(model, kind, layout, wanted)
-                made += 1
-            except ConversionError as error:
-                failed = failed or error
-        if not made and failed:
-            raise failed
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what estimators say of names and types is not for the user of convert
+            subject = _subject(model, layout_of(sample, model))
+            wanted = (contract,) if contract else contracts_for(unwrapped(model), subject.layout)
+        for each in wanted:
+            yield functools.partial(subject.candidate, each)
+
+
+class _Subject(msgspec.Struct, frozen=True):
+    """A fitted estimator with its sample: what every candidate has in common."""
+
+    model: Any
+    kind: Kind
+    layout: Layout
+    widths: dict[str, int]
+
+    def candidate(self, contract: Contract) -> Candidate:
+        """Return the graph under `contract`, and what it is to be compared with."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self._candidate(unwrapped(self.model), contract)
+
+    def _candidate(self, inner: Any, contract: Contract) -> Candidate:
+        proto = make_graph(inner, self.kind, self.layout, contract, self.widths)
+        labels = reference.classes(self.model, self.kind)
+        known = categories(inner, self.layout)
+        return Candidate(
+            model=graphs.serialize(proto),
+            signature=Signature(
+                inputs=tuple(
+                    msgspec.structs.replace(spec, categories=known.get(spec.name, ()))
+                    for spec in self.layout.specs(contract)
+                ),
+                outputs=tuple(_output(value, labels) for value in proto.graph.output),
+            ),
+            contract=contract,
+            reference=Reference(
+                proof="trained",
+                description=f"{_described(self.model)} (scikit-learn {sklearn.__version__})",
+                answer=self.answer,
+                behind=functools.partial(reference.behind, inner, self.kind),
+            ),
+            sample=self.layout.rows,
+            null=self.layout.null,
+            producer=_producer(self.model),
+            trees=tree_groups(inner, self.layout),
+            looked_up=_looked_up(inner, self.layout),
+        )
+
+    def answer(self, rows: Rows) -> Arrays:
+        """Return what the estimator answers."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return reference.answer(self.model, self.kind, self.layout.original(rows))
+
+
+def _subject(model: Any, layout: Layout) -> _Subject:
+    kind = reference.kind_of(model)
+    subject = _Subject(model, kind, layout, {})
+    try:
+        answers = subject.answer(rows_of.take(layout.rows, slice(0, 2)))
+    except ConversionError:
+        raise
+    except Exception as error:
+        raise ConversionError(
+            f"sample: expected rows that `{type(model).__name__}` answers, got {type(error).__name__}: {error}",
+            hint="give rows as the model was trained on",
+        ) from error
+    widths = {name: array.shape[1] for name, array in answers.items() if array.ndim > 1}
+    return msgspec.structs.replace(subject, widths=widths)
 
 
 def _check_fitted(model: Any) -> None:
@@ -85,57 +146,23 @@ def _check_fitted(model: Any) -> None:
         ) from error
 
 
-def _candidate(model: Any, kind: Kind, layout: Layout, contract: Contract) -> Candidate:
-    graph = make_graph(model, kind, layout, contract)
-    labels = reference.classes(model, kind)
-    known = categories(model, layout)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what the estimator says of feature names is not for the user of convert
-        trees = tree_groups(model, layout)
-    return Candidate(
-        model=graphs.serialize(graph.model),
-        signature=Signature(
-            inputs=tuple(
-                msgspec.structs.replace(spec, categories=known.get(spec.name, ())) for spec in layout.specs(contract)
-            ),
-            outputs=tuple(_output(value, labels) for value in graph.model.graph.output),
-            batch="rows",
-        ),
-        contract=contract,
-        reference=Reference(
-            proof="trained",
-            description=f"{_described(model)} (scikit-learn {sklearn.__version__})",
-            answer=functools.partial(_answer, model, kind, layout),
-            margin=functools.partial(_margin, model, kind, layout) if kind in ("classifier", "scorer") else None,
-        ),
-        sample=layout.rows,
-        null=layout.null,
-        producer=Producer(
-            framework="scikit-learn",
-            model=_described(model),
-            versions={
-                "numpy": np.__version__,
-                "onnx": onnx.__version__,
-                "onnxruntime": onnxruntime.__version__,
-                "scikit-learn": sklearn.__version__,
-                "skl2onnx": skl2onnx.__version__,
-            },
-        ),
-        trees=trees,
-        notes=graph.notes,
+def _producer(model: Any) -> Producer:
+    return Producer(
+        framework="scikit-learn",
+        model=_described(model),
+        versions={
+            "numpy": np.__version__,
+            "onnx": onnx.__version__,
+            "onnxruntime": onnxruntime.__version__,
+            "scikit-learn": sklearn.__version__,
+            "skl2onnx": skl2onnx.__version__,
+        },
     )
 
 
-def _answer(model: Any, kind: Kind, layout: Layout, rows: Rows) -> Arrays:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return reference.answer(model, kind, layout.original(rows))
-
-
-def _margin(model: Any, kind: Kind, layout: Layout, rows: Rows) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return reference.margin(model, kind, layout.original(rows))
+def _looked_up(model: Any, layout: Layout) -> frozenset[Cell]:
+    cells = layout.cells
+    return frozenset(cells[column] for lookup in lookups(model, range(len(cells))) for column in lookup.columns)
 
 
 def _output(value: onnx.ValueInfoProto, labels: tuple[Any, ...]) -> TensorSpec:

@@ -4,195 +4,225 @@ from __future__ import annotations
 
 import functools
 import warnings
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import onnx
 from onnx import TensorProto, helper
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType, StringTensorType
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
+from sklearn import ensemble, impute, preprocessing, svm, tree
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import Pipeline
 
 from modelport.packager.conversion import graphs
 from modelport.packager.errors import ConversionError
 
-from . import hist_gradient, imputer
-from .adapt import adapted, is_encoder
+from . import columns, encoders, ensembles, forests, hist_gradient, imputer, repairs
 from .layout import MATRIX
 from .reference import OUTPUTS
+from .structure import branches, first_step, is_encoder, last_step, lookups, parts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from modelport.runtime.package import Contract
 
     from .layout import Layout
     from .reference import Kind
 
+_LOCALE: Final = "C.UTF-8"  # slim images have no other
+_ENCODERS: Final = (preprocessing.OneHotEncoder, preprocessing.OrdinalEncoder, preprocessing.TargetEncoder)
+_TREE_CLASSIFIERS: Final = (
+    tree.DecisionTreeClassifier,
+    tree.ExtraTreeClassifier,
+    ensemble.RandomForestClassifier,
+    ensemble.ExtraTreesClassifier,
+)
+_TREE_REGRESSORS: Final = (
+    tree.DecisionTreeRegressor,
+    tree.ExtraTreeRegressor,
+    ensemble.RandomForestRegressor,
+    ensemble.ExtraTreesRegressor,
+)
+_SINGLE_TREES: Final = (
+    ensemble.GradientBoostingClassifier,
+    ensemble.GradientBoostingRegressor,
+    ensemble.IsolationForest,
+    ensemble.AdaBoostClassifier,
+)
 _SHAPES: Final = {
-    SimpleImputer: imputer.infer_shape,
-    HistGradientBoostingClassifier: hist_gradient.infer_classifier_shape,
-    HistGradientBoostingRegressor: hist_gradient.infer_regressor_shape,
+    impute.SimpleImputer: imputer.infer_shape,
+    ensemble.HistGradientBoostingClassifier: ensembles.infer_classifier_shape,
+    ensemble.HistGradientBoostingRegressor: ensembles.infer_regressor_shape,
+    **dict.fromkeys(_TREE_CLASSIFIERS, ensembles.infer_classifier_shape),
+    **dict.fromkeys(_TREE_REGRESSORS, ensembles.infer_regressor_shape),
+    **dict.fromkeys(_SINGLE_TREES, repairs.infer_single_trees),
 }
 _CONVERTERS: Final = {
-    HistGradientBoostingClassifier: hist_gradient.convert_classifier,
-    HistGradientBoostingRegressor: hist_gradient.convert_regressor,
+    ensemble.HistGradientBoostingClassifier: hist_gradient.convert_classifier,
+    ensemble.HistGradientBoostingRegressor: hist_gradient.convert_regressor,
+    **dict.fromkeys(_TREE_CLASSIFIERS, forests.convert_classifier),
+    **dict.fromkeys(_TREE_REGRESSORS, forests.convert_regressor),
+    **dict.fromkeys(_SINGLE_TREES, repairs.convert_single_trees),
+    ensemble.VotingClassifier: repairs.convert_voting,
+    preprocessing.KBinsDiscretizer: repairs.convert_bins,
 }
 
 
-class Graph(NamedTuple):
-    """An ONNX model and what was repaired to make it."""
-
-    model: onnx.ModelProto
-    notes: tuple[str, ...]
-
-
-def make_graph(model: Any, kind: Kind, layout: Layout, contract: Contract) -> Graph:
-    """Convert a fitted estimator under `contract`.
+def make_graph(
+    model: Any, kind: Kind, layout: Layout, contract: Contract, widths: Mapping[str, int]
+) -> onnx.ModelProto:
+    """Convert a fitted estimator under `contract`; its outputs have `widths` columns, by name.
 
     Raises `ConversionError` when skl2onnx knows a part of it not, or not in this contract.
     """
-    twin, notes = adapted(model, contract, layout.null)
-    types = _inner_types(model, layout, contract)
-    proto = _convert(twin, types, layout)
+    proto = _convert(model, _types(model, layout, contract), layout, contract)
     del proto.metadata_props[:]
+    proto.ir_version = graphs.IR_VERSION
     proto.producer_name, proto.producer_version, proto.doc_string = "modelport", "", ""
     graph = proto.graph
     graph.name, graph.doc_string = "model", ""
-    _name_outputs(graph, kind)
+    for node in graph.node:
+        if node.op_type == "StringNormalizer":
+            node.attribute.append(helper.make_attribute("locale", _LOCALE))
+    _name_inputs(graph, layout, contract, OUTPUTS[kind])
+    _name_outputs(graph, model, kind, widths)
     if _is_boolean(model):
-        _as_boolean(graph, "label")
-    _name_inputs(graph, layout, contract)
-    onnx.checker.check_model(proto)
-    return Graph(proto, notes)
+        graphs.wrap_output(graph, "label", "Cast", to=TensorProto.BOOL)
+        graphs.declare(graph.output[0], [-1], "BOOL")
+    _check(proto)
+    return proto
 
 
-def _convert(model: Any, types: list[tuple[str, Any]], layout: Layout) -> onnx.ModelProto:
-    impute = functools.partial(imputer.convert, null=layout.null, missing=layout.missing)
+def _convert(model: Any, types: list[tuple[str, Any]], layout: Layout, contract: Contract) -> onnx.ModelProto:
+    floating = DoubleTensorType if contract == "float64" else FloatTensorType
+    texts = {"null": layout.null, "missing": layout.missing}
     convert = functools.partial(
         convert_sklearn,
         model,
         name="model",
         initial_types=types,
         target_opset=graphs.TARGET_OPSETS,
-        custom_shape_calculators=_SHAPES,
-        custom_conversion_functions={SimpleImputer: impute, **_CONVERTERS},
+        custom_parsers={ColumnTransformer: columns.parse},
+        custom_shape_calculators={
+            **_SHAPES,
+            **dict.fromkeys(_ENCODERS, functools.partial(encoders.infer_shape, kind=floating)),
+        },
+        custom_conversion_functions={
+            **_CONVERTERS,
+            **dict.fromkeys(_ENCODERS, functools.partial(encoders.convert, **texts)),
+            impute.SimpleImputer: functools.partial(imputer.convert, **texts),
+        },
     )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                proto = convert(options={"zipmap": False})
+                return convert(options={"zipmap": False})
             except NameError:  # only some converters know the option, and only those make a ZipMap
-                proto = convert()
+                return convert()
     except ConversionError:
         raise
     except (MissingShapeCalculator, MissingConverter) as error:
         raise ConversionError(
-            f"model: expected parts with a converter, got {_unknown_type(error)}",
+            f"model: expected parts with a converter, got {_unknown_part(error, model)}",
             hint="train with another transformer or estimator",
         ) from error
     except Exception as error:  # skl2onnx raises every kind of error for what it does not know
         got = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
         raise ConversionError(f"model: expected a conversion, got {type(error).__name__}: {got}") from error
-    proto.ir_version = graphs.IR_VERSION
-    return proto
 
 
-def _unknown_type(error: Exception) -> str:
+def _unknown_part(error: Exception, model: Any) -> str:
+    """Return the name of the part that skl2onnx's message shows as `<class '...'>`, else the message."""
     text = str(error)
-    start = text.find("<class '")
-    return f"`{text[start + 8 : text.find(chr(39), start + 8)]}`" if start >= 0 else text.splitlines()[0]
+    for part in parts(model):
+        kind = f"{type(part).__module__}.{type(part).__qualname__}"
+        if f"<class '{kind}'>" in text:
+            return f"`{kind}`"
+    return text.splitlines()[0][:300]
 
 
-def _inner_types(model: Any, layout: Layout, contract: Contract) -> list[tuple[str, Any]]:
+def _types(model: Any, layout: Layout, contract: Contract) -> list[tuple[str, Any]]:
+    """Return what skl2onnx is told of its inputs: one a column before a ColumnTransformer, else one matrix."""
+    kinds = layout.kinds
     floating = DoubleTensorType if contract == "float64" else FloatTensorType
     known = {"text": StringTensorType, "int": Int64TensorType, "bool": Int64TensorType, "float": floating}
-    first = _first_step(model)
+    first = first_step(model)
     if layout.columns and isinstance(first, ColumnTransformer):
-        looked_up = _looked_up(first, [column.name for column in layout.columns])
+        exact = _encoded_only(first)
         return [
-            (
-                column.name,
-                known[column.kind if column.kind == "text" or column.name in looked_up else "float"]([None, 1]),
-            )
-            for column in layout.columns
+            (column.name, known[kind if kind == "text" or number in exact else "float"]([None, 1]))
+            for number, (column, kind) in enumerate(zip(layout.columns, kinds, strict=True))
         ]
-    if layout.columns:
-        kinds = {column.kind for column in layout.columns}
-        width = len(layout.columns)
-    else:
-        matrix = layout.rows[MATRIX]
-        kinds, width = {{"f": "float", "O": "text"}.get(matrix.dtype.kind, "int")}, matrix.shape[1]
-    if "text" in kinds and len(kinds) > 1:
+    if "text" in kinds and len(set(kinds)) > 1:
         raise ConversionError(
             f"`{type(first).__name__}`: expected columns of one type, got text and numbers together",
             hint="send each column to its own transformer with a ColumnTransformer",
         )
-    whole = "text" if "text" in kinds else "int" if kinds <= {"int", "bool"} and is_encoder(first) else "float"
-    return [(MATRIX, known[whole]([None, width]))]
+    whole = is_encoder(first) and set(kinds) <= {"int", "bool"}
+    kind = "text" if "text" in kinds else "int" if whole else "float"
+    return [(MATRIX, known[kind]([None, len(kinds)]))]
 
 
-def _first_step(model: Any) -> Any:
-    model = getattr(model, "best_estimator_", model)
-    while isinstance(model, Pipeline):
-        model = model.steps[0][1]
-    return model
-
-
-def _looked_up(transformer: ColumnTransformer, names: list[str]) -> set[str]:
-    """Return the columns that an encoder looks up."""
-    found: set[str] = set()
-    for _, step, columns in transformer.transformers_:
-        if is_encoder(_first_step(step)):
-            found |= set(_named(columns, names))
-    return found
+def _encoded_only(transformer: ColumnTransformer) -> set[int]:
+    """Return the columns that reach nothing but encoders as they are: integers stay integers for them."""
+    encoded: set[int] = set()
+    others: set[int] = set()
+    for _, step, numbers in branches(transformer):
+        (encoded if is_encoder(first_step(step)) else others).update(numbers)
+    return encoded - others
 
 
 def categories(model: Any, layout: Layout) -> dict[str, tuple[str | int, ...]]:
-    """Return, by input, what the encoder of a ColumnTransformer that looks the column up has learned."""
-    first = _first_step(model)
-    if not layout.columns or not isinstance(first, ColumnTransformer):
-        return {}
-    names = [column.name for column in layout.columns]
+    """Return, by input, what the encoder that looks the column up has learned; nothing for columns of a matrix."""
     found: dict[str, tuple[str | int, ...]] = {}
-    for _, step, columns in first.transformers_:
-        encoder = _last_step(step)
-        if is_encoder(encoder) and _first_step(step) is encoder:
-            for column, values in zip(_named(columns, names), encoder.categories_, strict=True):
-                found[column] = tuple(value for value in values.tolist() if isinstance(value, str | int))
+    if not layout.columns:
+        return found
+    for lookup in lookups(model, range(len(layout.columns))):
+        for column, values in zip(lookup.columns, lookup.encoder.categories_, strict=True):
+            if layout.columns[column].kind in ("text", "int"):
+                known = [value for value in values.tolist() if isinstance(value, str | int)]
+                found.setdefault(layout.columns[column].name, tuple(known))
     return found
 
 
-def _last_step(model: Any) -> Any:
-    while isinstance(model, Pipeline):
-        model = model.steps[-1][1]
-    return model
+def _name_inputs(graph: onnx.GraphProto, layout: Layout, contract: Contract, outputs: tuple[str, ...]) -> None:
+    """Put one typed input a column in front of what skl2onnx made, which may have changed the names."""
+    wanted = {spec.name: spec.datatype for spec in layout.specs(contract)}
+    if taken := sorted(wanted.keys() & set(outputs)):
+        raise ConversionError(
+            f"sample column `{taken[0]}`: expected another name than an output has",
+            hint="leave what is to be predicted out of the sample, or rename the column",
+        )
+    graphs.set_aside(graph, {*wanted, *outputs})
+    if len(graph.input) == 1 != len(wanted):
+        graphs.concat_input(graph, graph.input[0].name, wanted)
+        return
+    present = {value.name: graphs.datatype_of(value) for value in graph.input}
+    for inner, (name, datatype) in zip(list(present), wanted.items(), strict=True):
+        graphs.rename(graph, {inner: name})
+        if present[inner] != datatype:
+            graphs.cast_input(graph, name, datatype)
 
 
-def _named(columns: Any, names: list[str]) -> list[str]:
-    chosen = [columns] if isinstance(columns, str | int) else list(columns)
-    return [names[column] if isinstance(column, int) else str(column) for column in chosen]
-
-
-def _name_outputs(graph: onnx.GraphProto, kind: Kind) -> None:
+def _name_outputs(graph: onnx.GraphProto, model: Any, kind: Kind, widths: Mapping[str, int]) -> None:
     wanted = OUTPUTS[kind]
     if kind == "labeller":
         del graph.output[1:]
     if len(graph.output) != len(wanted):
         got = ", ".join(f"`{value.name}`" for value in graph.output)
         raise ConversionError(f"model: expected the outputs {', '.join(wanted)}, got {got}")
-    for value in graph.output:
-        graphs.shape_of(value)  # refuses what is no tensor
-    graphs.rename(graph, _renames(graph, dict(zip([value.name for value in graph.output], wanted, strict=True))))
-
-
-def _renames(graph: onnx.GraphProto, names: dict[str, str]) -> dict[str, str]:
-    """Return `names`, moving away any other value that already has a wanted name."""
-    used = {name for node in graph.node for name in (*node.input, *node.output)}
-    away = {name: f"{name}_inner" for name in used & set(names.values()) if name not in names}
-    return {**names, **away}
+    for value, name in zip(list(graph.output), wanted, strict=True):
+        declared = graphs.shape_of(value)  # refuses what is no tensor
+        graphs.rename(graph, {value.name: name})
+        if name == "label":
+            if len(declared) != 1 or type(last_step(model)).__name__ == "OneVsOneClassifier":  # says one, gives two
+                graphs.wrap_output(graph, name, "Reshape", [-1])
+        elif widths[name] == 1 != declared[-1]:  # a score for each of two classes, where the estimator has one
+            first = isinstance(last_step(model), svm.SVC | svm.NuSVC)
+            graphs.wrap_output(graph, name, "Gather", [0 if first else -1], axis=1)
+        graphs.declare(value, [-1] if name == "label" else [-1, widths[name]])
 
 
 def _is_boolean(model: Any) -> bool:
@@ -200,26 +230,9 @@ def _is_boolean(model: Any) -> bool:
     return getattr(getattr(classes, "dtype", None), "kind", "") == "b"
 
 
-def _as_boolean(graph: onnx.GraphProto, name: str) -> None:
-    """Give the output `name` as booleans, as the estimator does."""
-    inner = f"{name}_as_int64"
-    graphs.rename(graph, {name: inner})
-    graph.node.append(helper.make_node("Cast", [inner], [name], name=f"cast_{name}", to=TensorProto.BOOL))
-    for value in graph.output:
-        if value.name == inner:
-            value.name = name
-            value.type.tensor_type.elem_type = TensorProto.BOOL
-
-
-def _name_inputs(graph: onnx.GraphProto, layout: Layout, contract: Contract) -> None:
-    """Put one typed input a column in front of what skl2onnx made."""
-    wanted = {spec.name: spec.datatype for spec in layout.specs(contract)}
-    present = {value.name: graphs.datatype_of(value) for value in graph.input}
-    if layout.columns and set(present) == {MATRIX} and set(wanted) != {MATRIX}:
-        if MATRIX in wanted:
-            graphs.rename(graph, {MATRIX: f"{MATRIX}_matrix"})
-        graphs.concat_input(graph, graph.input[0].name, wanted)
-        return
-    for name, datatype in wanted.items():
-        if present.get(name, datatype) != datatype:
-            graphs.cast_input(graph, name, datatype)
+def _check(proto: onnx.ModelProto) -> None:
+    try:
+        onnx.checker.check_model(proto)
+    except Exception as error:  # the checker raises kinds of its own, and ValueError above 2 GiB
+        reason = str(error).strip().splitlines()[0][:300]
+        raise ConversionError(f"model: expected a valid ONNX model, got {reason}") from error

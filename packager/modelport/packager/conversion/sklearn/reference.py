@@ -31,6 +31,10 @@ OUTPUTS: Final[dict[Kind, tuple[str, ...]]] = {
 
 def kind_of(model: Any) -> Kind:
     """Return what a fitted estimator gives; raises `ConversionError` if it neither predicts nor transforms."""
+    if isinstance(several := getattr(model, "classes_", None), list):
+        raise ConversionError(
+            f"`{type(model).__name__}`: expected one label a row, got {len(several)}", hint="train one model a label"
+        )
     if hasattr(model, "predict_proba"):
         return "classifier"
     if is_classifier(model) or is_outlier_detector(model) or is_clusterer(model):
@@ -56,7 +60,7 @@ def answer(model: Any, kind: Kind, data: Any) -> Arrays:
     label = np.asarray(model.predict(data))
     if label.ndim != 1:
         raise ConversionError(
-            "model: expected one label a row, got several (multi-output)", hint="train one model a label"
+            f"`{type(model).__name__}`: expected one label a row, got {label.shape[1]}", hint="train one model a label"
         )
     result: Arrays = {"label": label}
     if kind == "classifier":
@@ -66,18 +70,23 @@ def answer(model: Any, kind: Kind, data: Any) -> Arrays:
     return result
 
 
-def margin(model: Any, kind: Kind, data: Any) -> NDArray[np.float64]:
-    """Return by how much the best class leads the second, one number a row; infinite where nothing says it."""
-    if kind == "classifier":
-        scores = _matrix(model.predict_proba(data))
-    elif kind == "scorer" and (decide := _scores(model)) is not None:
-        scores = _matrix(decide(data))
-    else:
-        return np.full(len(data), np.inf)
-    if scores.shape[1] == 1:
-        return np.abs(scores[:, 0])
-    ordered = np.sort(scores.astype(np.float64), axis=1)
-    return np.asarray(ordered[:, 1] - ordered[:, 0] if is_clusterer(model) else ordered[:, -1] - ordered[:, -2])
+def behind(model: Any, kind: Kind, answers: Arrays, labels: NDArray[Any]) -> NDArray[np.float64]:
+    """Return by how much each of `labels` scores less than the best one in the estimator's own `answers`.
+
+    Infinite where nothing says it: for labels that the estimator does not know, and without scores.
+    """
+    scores = answers.get("probabilities", answers.get("scores"))
+    if scores is None:
+        return np.full(len(labels), np.inf)
+    if scores.shape[1] == 1:  # one side of zero or the other
+        return np.where(labels == answers["label"], 0.0, np.abs(scores[:, 0]))
+    known = np.arange(scores.shape[1]) if is_clusterer(model) else np.asarray(model.classes_)
+    chosen = labels.reshape(-1, 1) == known.reshape(1, -1)
+    if chosen.shape != scores.shape:
+        return np.full(len(labels), np.inf)
+    ranked = -scores if kind == "scorer" and is_clusterer(model) else scores  # a cluster's score is a distance
+    own = np.where(chosen, ranked, -np.inf).max(axis=1)
+    return np.asarray(ranked.max(axis=1) - own, np.float64)
 
 
 def classes(model: Any, kind: Kind) -> tuple[str | int | bool, ...]:
@@ -85,7 +94,8 @@ def classes(model: Any, kind: Kind) -> tuple[str | int | bool, ...]:
     known = getattr(model, "classes_", None)
     if kind not in ("classifier", "scorer", "labeller") or known is None:
         return ()
-    return tuple(value.item() if isinstance(value, np.generic) else value for value in np.asarray(known).tolist())
+    labels = np.asarray(known)
+    return tuple((labels.astype(np.int64) if labels.dtype.kind == "f" else labels).tolist())
 
 
 def _scores(model: Any) -> Callable[[Any], Any] | None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
-from sklearn.base import BaseEstimator
+from typing import Any, Final
 
 from modelport.packager.errors import ConversionError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from .structure import is_vectorizer, parts
 
 _DEFAULT_PATTERN: Final = r"(?u)\b\w\w+\b"
-_WORD_VECTORIZERS: Final = ("CountVectorizer", "TfidfVectorizer")
 
 
 def refuse_known_wrong(model: Any) -> None:
@@ -25,34 +21,6 @@ def refuse_known_wrong(model: Any) -> None:
             )
 
 
-def parts(model: Any) -> Iterator[Any]:
-    """Yield `model` and every estimator inside it, fitted ones where they are known, each once."""
-    seen: set[int] = set()
-    waiting = [model]
-    while waiting:
-        value = waiting.pop()
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
-        if isinstance(value, BaseEstimator):
-            yield value
-            waiting += [inner for inner in vars(value).values() if _may_hold(inner)]
-        elif isinstance(value, dict):
-            waiting += list(value.values())
-        elif isinstance(value, list | tuple):
-            waiting += list(value)
-        elif type(value).__name__ == "ndarray" and value.dtype == object and value.size < 1_000_000:  # noqa: PLR2004
-            waiting += value.ravel().tolist()
-        elif type(value).__name__ == "_CalibratedClassifier":
-            waiting += list(vars(value).values())
-
-
-def _may_hold(value: Any) -> bool:
-    return isinstance(value, BaseEstimator | dict | list | tuple) or (
-        type(value).__name__ == "ndarray" and value.dtype == object
-    )
-
-
 def _reason(part: Any) -> tuple[str, str] | None:
     name = type(part).__name__
     if name == "TunedThresholdClassifierCV":
@@ -61,7 +29,7 @@ def _reason(part: Any) -> tuple[str, str] | None:
         return "the weights lost", "train with `weights='uniform'`"
     if name == "AdaBoostRegressor":
         return "other rows where the weighted median ties", "use GradientBoostingRegressor"
-    if name in _WORD_VECTORIZERS:
+    if is_vectorizer(part):
         return _vectorizer_reason(part)
     return None
 
