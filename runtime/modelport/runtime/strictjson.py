@@ -21,6 +21,8 @@ _SPACE: Final = rb"[ \t\r\n]*+"
 _TOKEN: Final = re.compile(
     rb"(%b)(?:%b(:)(?:%b(?:%b|%b))?+)?+|%b|[\[\]{}]|\"" % (_STRING, _SPACE, _SPACE, _STRING, _FLAT, _FLAT), re.DOTALL
 )
+_SHORT: Final = 1 << 13
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _OPEN: Final = {b"{": True, b"[": False}
 _CLOSE: Final = (b"}", b"]")
 _KEY: Final = 2  # the group of the colon
@@ -33,7 +35,8 @@ def check_structure(text: bytes, *, max_depth: int = MAX_DEPTH) -> None:
 
     One pass without recursion, before any decoder sees the text. Syntax errors are left to the decoder.
     """
-    _check_encoding(text)
+    if _is_plainly_fine(_decoded(text), text, max_depth):
+        return
     keys: list[set[str] | None] = []
     for token in _TOKEN.finditer(text):
         if token.lastindex is None:
@@ -78,13 +81,37 @@ def canonical(value: Any) -> bytes:
     return msgspec.json.encode(value, order="sorted") + b"\n"
 
 
-def _check_encoding(text: bytes) -> None:
+def _is_plainly_fine(string: str, text: bytes, max_depth: int) -> bool:
+    """Return whether a short text is seen at once to have nothing wrong; false says nothing."""
+    if len(text) > _SHORT:
+        return False
+    brackets = text.translate(None, _NO_BRACKETS)
+    for _ in range(max_depth):  # each round takes the innermost level away
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        if not brackets:
+            break
+    if brackets:
+        return False
     try:
-        text.decode("utf-8")
+        json.loads(string, object_pairs_hook=_each_once)
+    except ValueError:
+        return False
+    return True
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> None:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a key stands twice")
+
+
+def _decoded(text: bytes) -> str:
+    try:
+        string = text.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidInputError(f"JSON: expected UTF-8, got an invalid byte at {error.start}") from error
     if text.startswith(b"\xef\xbb\xbf"):
         raise InvalidInputError("JSON: expected a value at byte 0, got a byte order mark")
+    return string
 
 
 def _end_of(text: bytes) -> str:
