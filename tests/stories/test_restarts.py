@@ -12,7 +12,7 @@ import signal
 import socket
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 import numpy as np
@@ -44,7 +44,7 @@ class Load:
         self._enough = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(_CLIENTS)]
 
-    def __enter__(self) -> Load:
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self

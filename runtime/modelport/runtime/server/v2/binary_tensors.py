@@ -65,11 +65,14 @@ def _strings(name: str, count: int, data: memoryview) -> NDArray[Any]:
     position, end = 0, len(data)
     while position < end:
         start = position + _LENGTH.size
-        length = _LENGTH.unpack_from(data, position)[0] if start <= end else 0
-        if start + length > end:
+        if start > end:
             raise InvalidInputError(
-                f"input {named(name)}: expected 4 bytes of length and as many bytes as they say at [{len(texts)}],"
-                f" got {end - position} bytes with a length of {length}"
+                f"input {named(name)}: expected {_LENGTH.size} bytes of length at [{len(texts)}], got {end - position}"
+            )
+        (length,) = _LENGTH.unpack_from(data, position)
+        if length > end - start:
+            raise InvalidInputError(
+                f"input {named(name)}: expected a length of at most {end - start} at [{len(texts)}], got {length}"
             )
         position = start + length
         try:
