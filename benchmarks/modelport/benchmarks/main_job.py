@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from tritonclient import http as triton
 
+from modelport.benchmarks import http_load
 from modelport.benchmarks.flights import load_flights, train_model
 from modelport.benchmarks.servers import serving
 from modelport.packager import convert
@@ -157,23 +157,13 @@ def _latencies(server: Server, flights: Flights, scorer: Scorer, pipeline: Any) 
         {"name": spec.name, "shape": [1, 1], "datatype": spec.datatype, "data": [record[spec.name]]}
         for spec in scorer.signature.inputs
     ]
-    body = json.dumps({"inputs": tensors})
-    connection = http.client.HTTPConnection(server.host, server.port)
-
-    def over_http() -> None:
-        connection.request("POST", "/v2/models/flights/infer", body, {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        if response.status != http.HTTPStatus.OK:
-            raise RuntimeError(response.read().decode())
-        response.read()
-
-    found = {
+    request = http_load.request_bytes("/v2/models/flights/infer", json.dumps({"inputs": tensors}).encode())
+    over_http = http_load.load(server.host, server.port, request, connections=1, requests=500)
+    return {
         "pipeline.predict_proba": _median(lambda: pipeline.predict_proba(frame), 50),
         "modelport.runtime, a record": _median(lambda: scorer.score([record]), 500),
-        "HTTP, JSON, one connection": _median(over_http, 500),
+        "HTTP, JSON, one connection": float(np.median(over_http.latencies)),
     }
-    connection.close()
-    return found
 
 
 def _median(call: Callable[[], Any], times: int) -> float:
