@@ -105,6 +105,14 @@ def test_a_damaged_archive_is_refused(data: bytes) -> None:
         read("npz", data, MATRIX)
 
 
+def test_a_member_that_is_no_array_is_named() -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("x.npy", b"x,y\n1,2\n")
+    with pytest.raises(InvalidInputError, match=r"^array `x`: expected a NumPy array, got the magic string is not"):
+        read("npz", file.getvalue(), MATRIX)
+
+
 def test_an_array_that_ends_early_is_named() -> None:
     file = io.BytesIO()
     head = io.BytesIO()

@@ -156,6 +156,18 @@ def test_rows_that_do_not_go_together_are_scored_apart(packages: Callable[[str],
     assert refused == []
 
 
+def test_bad_rows_of_arrays_are_left_out_too(packages: Callable[[str], Scorer]) -> None:
+    scorer, file = packages("linear"), io.BytesIO()
+    values = np.random.default_rng(5).normal(size=(5, 4)).astype(np.float32)
+    values[2, 1] = np.inf
+    np.savez(file, x=values, id=np.arange(5))
+    found, refused, _ = scored(scorer, file.getvalue(), "npz", ReadOptions(keep=("id",)))
+    assert refused == ["row 3, column `x`: expected FP32, got Infinity at [1]"]
+    assert [row["id"] for row in found] == [0, 1, 3, 4]
+    expected = scorer.score(values[[0, 1, 3, 4]])["y"]
+    assert np.array([row["y"] for row in found], np.float32).tobytes() == expected.tobytes()
+
+
 def test_kept_columns_stay_with_their_rows(packages: Callable[[str], Scorer]) -> None:
     text = "id,index\na,0\nb,9\nc,x\nd,1\n"
     found, _, _ = scored(packages("lookup"), text, "csv", ReadOptions(keep=("id",)))
