@@ -22,7 +22,6 @@ _TOKEN: Final = re.compile(
     rb"(%b)(?:%b(:)(?:%b(?:%b|%b))?+)?+|%b|[\[\]{}]|\"" % (_STRING, _SPACE, _SPACE, _STRING, _FLAT, _FLAT), re.DOTALL
 )
 _SHORT: Final = 1 << 13
-_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _OPEN: Final = {b"{": True, b"[": False}
 _CLOSE: Final = (b"}", b"]")
 _KEY: Final = 2  # the group of the colon
@@ -83,14 +82,7 @@ def canonical(value: Any) -> bytes:
 
 def _is_plainly_fine(string: str, text: bytes, max_depth: int) -> bool:
     """Return whether a short text is seen at once to have nothing wrong; false says nothing."""
-    if len(text) > _SHORT:
-        return False
-    brackets = text.translate(None, _NO_BRACKETS)
-    for _ in range(max_depth):  # each round takes the innermost level away
-        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
-        if not brackets:
-            break
-    if brackets:
+    if len(text) > _SHORT or text.count(b"[") + text.count(b"{") > max_depth:
         return False
     try:
         json.loads(string, object_pairs_hook=_each_once)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 POSITIONS = 200
-FLIPS = tuple(1 << bit for bit in range(8))
+FLIPS = (0x01, 0x20, 0xFF)
 
 
 @pytest.fixture
