@@ -25,6 +25,10 @@ VALUES = st.recursive(
 )
 
 
+# What makes a text too long to be seen through at once.
+LONG = " " * 10_000
+
+
 class DuplicateError(Exception):
     pass
 
@@ -46,6 +50,17 @@ def reference(text: str, max_depth: int) -> Any:
     return value
 
 
+def check_against_reference(text: str, max_depth: int) -> None:
+    for padded in (text, text + LONG):
+        try:
+            expected = reference(padded, max_depth)
+        except (DuplicateError, ValueError):
+            with pytest.raises(InvalidInputError):
+                decode(padded.encode(), max_depth=max_depth)
+        else:
+            assert decode(padded.encode(), max_depth=max_depth) == expected
+
+
 def depth(value: Any) -> int:
     if isinstance(value, dict):
         return 1 + max(map(depth, value.values()), default=0)
@@ -60,9 +75,6 @@ def test_every_value_is_read_as_it_was_written(value: Any, ascii_only: bool) -> 
     assert decode(text.encode()) == json.loads(text)
 
 
-# What makes a text too long to be seen through at once.
-LONG = " " * 10_000
-
 # Text that is nearly JSON: the very characters that decide, in any order.
 NEARLY = st.lists(
     st.sampled_from([*'{}[]:,"\\ \n', '"a"', '"\\u0061"', '"b":', '"a":', "1", "null", "NaN", '\\"', "é"]), max_size=24
@@ -76,14 +88,26 @@ NEARLY = st.lists(
 @example('{"a":"a","b":["a","a",{"a":"a"}]}', 4)
 @example('["\\\\",{"\\"":1,"\\"":2}]', 4)
 def test_it_accepts_just_what_the_reference_accepts(text: str, max_depth: int) -> None:
-    for padded in (text, text + LONG):
-        try:
-            expected = reference(padded, max_depth)
-        except (DuplicateError, ValueError):
-            with pytest.raises(InvalidInputError):
-                decode(padded.encode(), max_depth=max_depth)
-        else:
-            assert decode(padded.encode(), max_depth=max_depth) == expected
+    check_against_reference(text, max_depth)
+
+
+TRICKY = st.text(st.sampled_from('[]{}":,\\a'), max_size=3).map(json.dumps)
+TEXTS = st.recursive(
+    TRICKY | st.sampled_from(["0", "-1.5e3", "true"]),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]")
+        | st.lists(st.tuples(TRICKY, inner), max_size=3).map(
+            lambda pairs: "{" + ",".join(f"{key} : {value}" for key, value in pairs) + "}"
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=500)
+@given(TEXTS, st.integers(1, 6))
+def test_brackets_colons_and_quotes_in_strings_change_nothing(text: str, max_depth: int) -> None:
+    check_against_reference(text, max_depth)
 
 
 KEYS = st.text(st.sampled_from('a\\"é/\u2028😀\x7f'), max_size=3)
