@@ -113,14 +113,28 @@ def test_a_member_that_is_no_array_is_named() -> None:
         read("npz", file.getvalue(), MATRIX)
 
 
-def test_an_array_that_ends_early_is_named() -> None:
-    file = io.BytesIO()
-    head = io.BytesIO()
-    np.lib.format.write_array_header_1_0(head, {"descr": "<f4", "fortran_order": False, "shape": (5, 2)})
+def _stored(content: bytes, descr: str, shape: tuple[int, ...]) -> bytes:
+    """Return an archive with an array `x` whose head says whatever it is told."""
+    head, file = io.BytesIO(), io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": descr, "fortran_order": False, "shape": shape})
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("x.npy", head.getvalue() + bytes(8))
-    with pytest.raises(InvalidInputError, match=r"^array `x`: expected 40 more bytes, got 8$"):
-        read("npz", file.getvalue(), MATRIX)
+        archive.writestr("x.npy", head.getvalue() + content)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (_stored(bytes(8), "<f4", (5, 2)), "array `x`: expected 40 more bytes, got 8"),
+        (_stored(bytes(8), "<f4", (-5, 2)), "array `x`: expected a NumPy array, got shape [-5, 2] of float32"),
+        (_stored(b"", "<U0", (2, 10**12)), f"array `x`: expected a NumPy array, got shape [2, {10**12}] of <U0"),
+        (_stored(b"\xff" * 8, "<U1", (1, 2)), "array `x`: expected Unicode text, got other numbers"),
+        (_stored(b"\xff" * 8, ">U1", (1, 2)), "array `x`: expected Unicode text, got other numbers"),
+    ],
+)
+def test_a_head_that_lies_is_refused(data: bytes, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$"):
+        read("npz", data, MATRIX)
 
 
 def test_arrays_that_are_no_rows_are_read_whole() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import sys
 import zipfile
 import zlib
 from typing import IO, TYPE_CHECKING, Final
@@ -100,7 +101,10 @@ class _ArrayStream:
         data = self._file.read(size)
         if len(data) != size:
             raise InvalidInputError(f"array {named(self.name)}: expected {size} more bytes, got {len(data)}")
-        return np.frombuffer(data, self._dtype).reshape(shape) if size else np.zeros(shape, self._dtype)
+        array = np.frombuffer(data, self._dtype).reshape(shape) if size else np.zeros(shape, self._dtype)
+        if self._dtype.kind == "U" and not _is_unicode(array):
+            raise InvalidInputError(f"array {named(self.name)}: expected Unicode text, got other numbers")
+        return array
 
 
 @contextlib.contextmanager
@@ -139,7 +143,15 @@ def _header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype
             f"array {named(name)}: expected plain values, got Python objects",
             hint="a pickle runs code when it is read; save strings with `array.astype(str)`",
         )
+    if min(shape, default=0) < 0 or not dtype.itemsize:
+        raise InvalidInputError(f"array {named(name)}: expected a NumPy array, got shape {list(shape)} of {dtype}")
     return shape, fortran, dtype
+
+
+def _is_unicode(array: NDArray[np.generic]) -> bool:
+    """Return whether every character of an array of strings is one; NumPy takes any four bytes for one."""
+    codes = np.frombuffer(array.tobytes(), np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+    return not (codes > sys.maxunicode).any()
 
 
 def _common_length(arrays: dict[str, _ArrayStream]) -> int:

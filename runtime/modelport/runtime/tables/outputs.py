@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from modelport.runtime.errors import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from modelport.runtime.signature import TensorSpec
@@ -45,6 +46,8 @@ def plain_values(column: Column) -> list[Any]:
     """Return a column as Python's own values; floats keep their bits, in a float64."""
     if isinstance(column, list):
         return column
+    if column.dtype.kind == "S":
+        return list(np.char.decode(column, "utf-8", "replace").tolist())  # type: ignore[arg-type]  # it is of bytes
     return list(column.tolist() if column.dtype.kind in "biufOU" else column.astype(str).tolist())
 
 
