@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
 import zipfile
@@ -90,6 +91,12 @@ def test_the_same_samples_give_the_same_bytes() -> None:
     swapped.expected[0]["y"] = np.repeat(swapped.expected[0]["y"], 2)[::2]
     swapped.inputs[0]["city"] = swapped.inputs[0]["city"].astype(object)
     assert encode(swapped, SIGNATURE) == encode(samples(), SIGNATURE)
+
+
+def test_the_bytes_of_samples_never_change() -> None:
+    """The digest of every package depends on them."""
+    expected = "9c3fe5735b80d62860e8d3079c739baeabf4d5fead683ba97242a9764e4da5ec"
+    assert hashlib.sha256(encode(samples(), SIGNATURE)).hexdigest() == expected
 
 
 def test_text_of_any_kind_is_stored_as_utf_8() -> None:
