@@ -17,7 +17,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "package-format.md").read_text(enco
 
 @pytest.mark.parametrize("struct", [Manifest, Signature, TensorSpec, Execution])
 def test_every_field_is_named(struct: type[msgspec.Struct]) -> None:
-    named = set(re.findall(r"[a-z_][a-z0-9_]*", " ".join(re.findall(r"`[^`]+`", PAGE))))
+    named = set(re.findall(r"[a-z_][a-z0-9_]*", " ".join(re.findall(r"`[^`\n]+`", PAGE))))
     assert {field.name for field in msgspec.structs.fields(struct)} <= named
 
 
