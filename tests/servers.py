@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -83,7 +84,9 @@ class Server:
         try:
             connection.request(method or ("GET" if body is None else "POST"), path, content, dict(headers or {}))
             response = connection.getresponse()
-            return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+            return Answer(
+                response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+            )
         finally:
             connection.close()
 
@@ -92,6 +95,13 @@ class Server:
         path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
         with open(path, encoding="ascii") as file:  # noqa: PTH123
             return [int(number) for number in file.read().split()]
+
+    def wait_for_workers(self, count: int) -> None:
+        """Wait until there are so many workers."""
+        deadline = time.monotonic() + _PATIENCE
+        while len(self.workers()) < count:
+            assert time.monotonic() < deadline, f"expected {count} workers, got {self.workers()}"
+            os.sched_yield()
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and return the exit status."""

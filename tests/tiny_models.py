@@ -225,3 +225,19 @@ def noisy(path: Path, *, spread: Spread | None = None) -> Path:
     seen = {"y": spread or Spread(lowest=-0.3, highest=0.3, mean=0.0, deviation=0.1)}
     inputs = [{"x": np.zeros((4, 2), np.float32)}]
     return write_package(plan("noisy", model, signature, inputs, spread=seen), path)
+
+
+def fragile(path: Path) -> Path:
+    """`x` INT64 [-1, 1] -> `y` FP32 [-1, 1]: y = table[x] of 4 values; the engine fails on any other index."""
+    model = _model(
+        [helper.make_node("Gather", ["table", "x"], ["y"])],
+        [helper.make_tensor_value_info("x", TensorProto.INT64, [None, 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1])],
+        {"table": np.array([0.5, 1.5, 2.5, 3.5], np.float32)},
+    )
+    signature = Signature(
+        inputs=(TensorSpec(name="x", datatype="INT64", shape=(-1, 1)),),
+        outputs=(TensorSpec(name="y", datatype="FP32", shape=(-1, 1)),),
+        rows_identical=True,
+    )
+    return write_package(plan("fragile", model, signature, [{"x": np.array([[0], [3]])}]), path)

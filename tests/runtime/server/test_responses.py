@@ -1,0 +1,82 @@
+"""One table says which status an error has, and what is our fault stays in the log."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+
+import pytest
+
+from modelport.runtime import errors
+from modelport.runtime.server.errors import (
+    BodyTooLargeError,
+    LengthRequiredError,
+    MethodNotAllowedError,
+    UnsupportedEncodingError,
+)
+from modelport.runtime.server.responses import failed, ok
+
+
+class NarrowError(errors.InvalidInputError):
+    """A kind of invalid input that the table does not name."""
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (errors.InvalidInputError("a"), 400),
+        (NarrowError("a"), 400),
+        (errors.UnknownNameError("a"), 404),
+        (MethodNotAllowedError("a", allowed=("GET", "HEAD")), 405),
+        (LengthRequiredError("a"), 411),
+        (BodyTooLargeError("a"), 413),
+        (UnsupportedEncodingError("a"), 415),
+        (errors.NotReadyError("a"), 503),
+    ],
+)
+def test_an_error_of_the_clients_has_its_status_and_says_what_it_is(error: Exception, status: int) -> None:
+    response = failed(error)
+    assert response.status == status
+    assert ("content-type", "application/json") in response.headers
+    assert json.loads(response.body) == {"error": "a"}
+
+
+@pytest.mark.parametrize(
+    ("error", "header"),
+    [
+        (MethodNotAllowedError("a", allowed=("GET", "HEAD")), ("allow", "GET, HEAD")),
+        (UnsupportedEncodingError("a"), ("accept-encoding", "identity")),
+        (BodyTooLargeError("a"), ("connection", "close")),
+        (LengthRequiredError("a"), ("connection", "close")),
+    ],
+)
+def test_a_status_comes_with_the_header_that_http_wants(error: Exception, header: tuple[str, str]) -> None:
+    assert header in failed(error).headers
+
+
+def test_a_hint_follows_in_brackets() -> None:
+    error = errors.InvalidInputError("a", hint="b")
+    assert json.loads(failed(error).body) == {"error": "a (b)"}
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("/srv/secret"), errors.ScoringError("/srv/secret"), errors.ModelportError("/srv")]
+)
+def test_an_error_of_ours_is_an_id_to_the_client_and_a_trace_in_the_log(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        response = failed(error)
+    assert response.status == 500
+    text = json.loads(response.body)["error"]
+    found = re.fullmatch(r"server: expected to answer, got an internal error; the log has it as ([0-9a-f]{32})", text)
+    assert found is not None
+    (record,) = caplog.records
+    assert record.getMessage() == f"request {found[1]} failed"
+    assert record.exc_info is not None
+    assert record.exc_info[1] is error
+
+
+def test_a_value_is_answered_as_json() -> None:
+    assert ok({"live": True}) == (200, (("content-type", "application/json"),), b'{"live":true}')
