@@ -18,7 +18,7 @@ from modelport.packager.conversion import Candidate, Reference, drawing, graphs
 from modelport.packager.errors import ConversionError
 from modelport.packager.parity import domain
 from modelport.runtime.engines import EngineRequest, open_engine
-from modelport.runtime.errors import InvalidInputError, InvalidPackageError, ScoringError
+from modelport.runtime.errors import InvalidInputError, InvalidPackageError, ScoringError, named
 from modelport.runtime.frames import to_inputs
 from modelport.runtime.package import Execution, Producer, onnxwire
 from modelport.runtime.scorer import GraphRunner
@@ -54,6 +54,12 @@ def read_onnx(path: str | os.PathLike[str]) -> OnnxFile:
     try:
         data = file.read_bytes()
         facts = onnxwire.read_facts(data, file.name)
+        if nested := next((ref for ref in facts.external if ref.nested), None):
+            raise ConversionError(
+                f"`{file.name}`: expected external data of the main graph's initializers only, "
+                f"got {named(nested.location)} named by another tensor",
+                hint="save the model again with tensors of subgraphs, functions and attributes inside the file",
+            )
         external = {ref.location: _beside(file, ref.location) for ref in facts.external}
     except OSError as error:
         raise ConversionError(f"`{file}`: expected a readable ONNX model, got {error.strerror}") from error
