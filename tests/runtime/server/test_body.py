@@ -70,6 +70,12 @@ def test_a_compressed_body_is_refused(encoding: str) -> None:
         read({"content-length": "3", "content-encoding": encoding}, Pieces(b"abc"))
 
 
+def test_chunks_of_a_compressed_body_are_refused() -> None:
+    message = "body: expected plain chunks, got encoding `gzip, chunked`"
+    with pytest.raises(UnsupportedEncodingError, match=f"^{re.escape(message)}$"):
+        read({"transfer-encoding": "gzip, chunked"}, Pieces(b"abc"))
+
+
 def test_what_is_left_of_a_refused_body_is_forgotten_up_to_its_end() -> None:
     source = Pieces(b"0", b"0", b"", b"0")
     asyncio.run(body.discard(source))

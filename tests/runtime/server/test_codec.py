@@ -165,7 +165,7 @@ BINARY_JSON = body(tensor(parameters={"binary_data_size": 16}))
 BINARY = BINARY_JSON + np.ones(4, np.float32).tobytes()
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(st.binary(max_size=200), st.none() | st.text(max_size=4) | st.integers(-2, 210).map(str))
 def test_random_bytes_are_a_fault_of_the_client(plane: DataPlane, text: bytes, length: str | None) -> None:
     response = answer(plane, text, {} if length is None else {LENGTH: length})
@@ -173,7 +173,7 @@ def test_random_bytes_are_a_fault_of_the_client(plane: DataPlane, text: bytes, l
     assert list(json.loads(response.body)) == ["error"]
 
 
-@settings(max_examples=1000)
+@settings(max_examples=300)
 @given(
     st.sampled_from([(GOOD, None), (BINARY, str(len(BINARY_JSON)))]),
     st.lists(st.tuples(st.integers(0, 400), st.integers(0, 3), st.binary(max_size=3)), min_size=1, max_size=3),
@@ -205,7 +205,7 @@ INPUTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=1000)
+@settings(max_examples=300)
 @given(
     st.fixed_dictionaries(
         {"inputs": st.lists(INPUTS, max_size=2) | VALUES},

@@ -46,8 +46,11 @@ async def read(headers: Headers, source: Source, limit: int) -> bytes:
         if int(length) > limit:
             raise BodyTooLargeError(f"body: expected at most {limit} bytes, got {shortened(length, 40)}")
         return await source()
-    if headers.get("transfer-encoding") is None:
+    transfer = headers.get("transfer-encoding")
+    if transfer is None:
         raise LengthRequiredError("body: expected a `Content-Length` or chunks, got neither")
+    if transfer.lower() != "chunked":
+        raise UnsupportedEncodingError(f"body: expected plain chunks, got encoding `{shortened(transfer, 40)}`")
     return await _chunks(source, limit)
 
 

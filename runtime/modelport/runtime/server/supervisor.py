@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 #: Seconds that workers get beyond `drain_delay` and `drain_timeout` to end by themselves.
 _GRACE: Final = 5.0
+#: Seconds in which further signals mean the first one: a wrapper may pass on what its whole process group has got.
+_SAME_STOP: Final = 0.5
 #: Seconds until a worker that failed to start is tried again, doubled with every failure up to the last.
 _RETRY, _RETRY_MOST = 1.0, 30.0
 
@@ -43,11 +45,11 @@ class _Child:
         self.end, other = control.pair()
         descriptors = (door.fileno(), other.fileno())
         command = [sys.executable, "-P", "-m", f"{__package__}.worker", *map(str, descriptors)]
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # inherited, and never lifted there: this process leads
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # inherited, and never lifted there: this leads
         try:
             self.process = subprocess.Popen(command, pass_fds=descriptors, stdin=subprocess.DEVNULL)  # noqa: S603
         finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             other.close()
         control.say(self.end, job)
 
@@ -69,7 +71,8 @@ class Supervisor:
         self._announced = False
         self._due: dict[int, float] = {}  # when a worker that is gone is started again
         self._pauses: dict[int, float] = {}  # how long it waits if it fails once more
-        self._signals = 0
+        self._stop: float | None = None  # when it was first told to
+        self._stop_now = False
         self._clean = True
 
     def run(self) -> int:
@@ -81,7 +84,7 @@ class Supervisor:
             self._selector.register(wake, selectors.EVENT_READ)
             try:
                 self._start(1)
-                while not self._signals:
+                while self._stop is None:
                     self._turn(min(self._due.values(), default=None))
                     for number in [number for number, due in self._due.items() if due <= monotonic()]:
                         self._start(number)
@@ -103,9 +106,17 @@ class Supervisor:
         timeout = None if until is None else max(0.0, until - monotonic())
         for key, _ in self._selector.select(timeout):
             if key.data is None:
-                self._signals += len(key.fileobj.recv(64))  # type: ignore[union-attr] # a byte for each
+                key.fileobj.recv(64)  # type: ignore[union-attr]
+                self._on_signal()
             else:
                 self._listen_to(key.data)
+
+    def _on_signal(self) -> None:
+        now = monotonic()
+        if self._stop is None:
+            self._stop = now
+        elif now - self._stop > _SAME_STOP:
+            self._stop_now = True
 
     def _listen_to(self, child: _Child) -> None:
         match control.hear(child.end, control.Loaded | control.Failed):
@@ -143,7 +154,7 @@ class Supervisor:
         self._selector.unregister(child.end)
         del self._children[child.number]
         status = child.reap()
-        if self._signals:
+        if self._stop is not None:
             self._clean = self._clean and (status == 0 or not child.ready)
             return
         how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
@@ -170,7 +181,7 @@ class Supervisor:
             else:
                 child.process.kill()
         self._door.close()
-        while self._children and self._signals == 1 and monotonic() < deadline:
+        while self._children and not self._stop_now and monotonic() < deadline:
             self._turn(deadline)
         clean = self._clean and not self._children
         _log.info("modelport stopped" if clean else "modelport stopped: requests were left unanswered")
