@@ -158,6 +158,7 @@ def test_a_key_twice_is_found_however_it_is_escaped(keys: list[str], styles: lis
         (b'{"a":1,"a":2}', "expected each key once, got `a` twice at byte 7"),
         (b'{"a\\u001b":1,"a\\u001B":2}', "expected each key once, got `a\\x1b` twice at byte 13"),
         (b'{"a":1, "b" :2, "a"\n:3}', "expected each key once, got `a` twice at byte 16"),
+        (b'{"a\\x":1}', "invalid escape character in string (byte 5)"),
         (b'["unfinished', "unexpected end (byte 12)"),
     ],
 )

@@ -174,6 +174,8 @@ def test_a_null_among_integers_is_named_though_tables_give_it_as_nan(column: Any
 
 WRONG: list[tuple[str, Any, str]] = [
     ("FP32", ["a"], 'expected FP32, got "a" at [0]'),
+    ("FP32", [10**400], f"expected FP32, got 1{'0' * 36}... at [0]"),
+    ("FP32", [Decimal("sNaN")], "expected FP32, got sNaN at [0]"),
     ("FP32", [1.0, "2"], 'expected FP32, got "2" at [1]'),
     ("FP32", [1.0, True], "expected FP32, got true at [1]"),
     ("FP32", [2, np.True_], "expected FP32, got true at [1]"),

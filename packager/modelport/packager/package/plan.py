@@ -68,17 +68,18 @@ def plan_package(
         proof=proof,
         producer=producer,
         requires=requires,
-        files={
-            file: FileEntry(role=role, size=len(data), sha256=hashlib.sha256(data).hexdigest())
-            for file, (role, data) in files.items()
-        },
+        files={file: _entry(role, data) for file, (role, data) in files.items()},
     )
-    text = manifest.encode()
-    contents = {file: data for file, (_, data) in files.items()}
+    return _checked(manifest.encode(), {file: data for file, (_, data) in files.items()})
+
+
+def _entry(role: Role, data: bytes) -> FileEntry:
+    return FileEntry(role=role, size=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+
+def _checked(text: bytes, contents: dict[str, bytes]) -> PackagePlan:
+    """Return the plan of these files and the manifest `text`, read as the runtime reads it."""
     manifest = decode(text)
     check_contents(manifest, contents)
-    return PackagePlan(
-        manifest=manifest,
-        digest=digest_of(text),
-        files={**contents, MANIFEST: text, DIGEST: digest_line(text)},
-    )
+    files = {**contents, MANIFEST: text, DIGEST: digest_line(text)}
+    return PackagePlan(manifest=manifest, digest=digest_of(text), files=files)
