@@ -12,11 +12,11 @@ run: $(VENV)/.run  ## train on real data, convert with proof, package, serve, sc
 	$(BIN)/python -m modelport.benchmarks.main_job
 
 test: $(VENV)/.dev  ## the tests, but those that take minutes
-	.ci/need chromium
+	.ci/need test
 	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term $(ARGS)
 
 test-slow: $(VENV)/.dev  ## the tests that take minutes
-	.ci/need chromium
+	.ci/need test
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 check: $(VENV)/.dev  ## lint, types, layers
