@@ -73,6 +73,7 @@ class Supervisor:
         self._pauses: dict[int, float] = {}  # how long it waits if it fails once more
         self._stop: float | None = None  # when it was first told to
         self._stop_now = False
+        self._draining = False
         self._clean = True
 
     def run(self) -> int:
@@ -119,13 +120,15 @@ class Supervisor:
             self._stop_now = True
 
     def _listen_to(self, child: _Child) -> None:
-        match control.hear(child.end, control.Loaded | control.Failed):
-            case control.Loaded() as loaded:
-                self._on_loaded(child, loaded)
-            case control.Failed() as failed:
-                self._on_failed(child, failed.error())
-            case None:
-                self._on_gone(child)
+        word = control.hear(child.end, control.Loaded | control.Failed)
+        if word is None:
+            self._on_gone(child)
+        elif self._draining:
+            return  # it is being stopped, whatever it says
+        elif isinstance(word, control.Loaded):
+            self._on_loaded(child, word)
+        else:
+            self._on_failed(child, word.error())
 
     def _on_loaded(self, child: _Child, loaded: control.Loaded) -> None:
         child.ready = True
@@ -172,6 +175,8 @@ class Supervisor:
 
     def _drain(self) -> int:
         """Have the workers finish what they have begun, and wait for them."""
+        self._turn(monotonic())  # a worker that has just said that it serves is one that serves
+        self._draining = True
         settings = self._settings
         deadline = monotonic() + settings.drain_delay + settings.drain_timeout + _GRACE
         _log.info("modelport stopping: at most %g s", settings.drain_delay + settings.drain_timeout)
