@@ -78,7 +78,7 @@ class DataPlane:
             model=scorer.manifest.name,
             version=scorer.manifest.version,
             id=request.id,
-            outputs=tuple(_tensor(spec, outputs[spec.name]) for spec in wanted),
+            outputs=tuple([_tensor(spec, outputs[spec.name]) for spec in wanted]),
         )
 
     def _scorer(self, model: str | None, version: str | None) -> Scorer:

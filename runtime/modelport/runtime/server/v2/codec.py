@@ -93,7 +93,7 @@ def _header_length(value: str, size: int) -> int:
 
 def _data(tensor: wire.RequestInput, binary: memoryview) -> tuple[NDArray[Any] | list[Any], memoryview]:
     """Return a tensor's values, and what is left of the bytes after the JSON."""
-    if any(size < 0 for size in tensor.shape):
+    if min(tensor.shape, default=0) < 0:
         raise InvalidInputError(
             f"input {named(tensor.name)}: expected no dimension below 0, got {shortened(str(list(tensor.shape)), 40)}"
         )
