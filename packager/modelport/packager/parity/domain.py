@@ -13,7 +13,7 @@ import numpy as np
 from modelport.packager import rows as rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from modelport.packager.conversion import Arrays, Candidate
     from modelport.packager.rows import Cell, Rows
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     Answer = Callable[[Rows], Arrays]
 
 _FEW: Final = 8
-_NUMBERS: Final = ("FP32", "FP64")
+_MOST_CALLS: Final = 256
+_NULLABLE: Final = ("FP32", "FP64", "BYTES")
 
 
 class Domain(NamedTuple):
@@ -59,55 +60,55 @@ def has_missing(array: object) -> bool:
 
 def domain_of(candidate: Candidate, sample: Rows) -> Domain:
     """Ask the original of `candidate` where it answers, with a few rows of `sample` in which one value is another."""
-    few = rows_of.take(sample, rows_of.spread(rows_of.count(sample), _FEW))
-    answer = candidate.reference.answer
-    inputs: list[TensorSpec] = []
-    missing: list[Cell] = []
-    unseen: list[Cell] = []
-    notes: list[str] = []
-    for given in candidate.signature.inputs:
-        cells = [(given.name, column) for column in range(sample[given.name].shape[1])]
-        spec, absent = _with_nulls(given, cells, sample, few, candidate)
-        missing += absent
-        looked_up = [cell for cell in cells if given.datatype == "BYTES" or cell in candidate.looked_up]
-        values = {cell: _never_seen(spec, sample, cell) for cell in looked_up}
-        taken = _accepted(few, values, answer)
-        unseen += taken
-        spec = _with_categories(spec, sample, closed=len(taken) < len(looked_up))
-        if len(taken) < len(looked_up) and not spec.closed:
-            notes.append(_open_note(len(looked_up) - len(taken), spec))
-        inputs.append(spec)
+    accepting = _Accepting(candidate.reference.answer, sample)
+    missing = _missing(candidate.signature, sample, accepting)
+    others = {
+        cell: _never_seen(spec, sample, cell)
+        for spec in candidate.signature.inputs
+        for cell in _cells(spec, sample)
+        if spec.datatype == "BYTES" or cell in candidate.looked_up
+    }
+    unseen = accepting.cells(others)
+    nullable = {name for name, _ in missing}
+    inputs, notes = [], []
+    for spec in candidate.signature.inputs:
+        if spec.name in nullable:
+            null = candidate.null if spec.datatype == "BYTES" else None
+            spec = msgspec.structs.replace(spec, nullable=True, null=null)  # noqa: PLW2901  the same input, known better
+        refused = [cell for cell in _cells(spec, sample) if cell in others and cell not in unseen]
+        closed = _closed(spec, sample) if refused else spec
+        if refused and not closed.closed:
+            notes.append(_open_note(spec, len(refused)))
+        inputs.append(closed)
     signature = msgspec.structs.replace(candidate.signature, inputs=tuple(inputs))
-    return Domain(signature, tuple(missing), tuple(unseen), tuple(notes))
+    return Domain(signature, tuple(missing), tuple(cell for cell in others if cell in unseen), tuple(notes))
 
 
-def _with_nulls(
-    spec: TensorSpec, cells: list[Cell], sample: Rows, few: Rows, candidate: Candidate
-) -> tuple[TensorSpec, list[Cell]]:
-    """Return the spec, and which of its columns may be missing: those of the sample that are, or else all or none."""
-    if spec.datatype not in (*_NUMBERS, "BYTES"):
-        return spec, []
-    absent = None if spec.datatype == "BYTES" else np.nan
-    taken = _accepted(few, dict.fromkeys(cells, absent), candidate.reference.answer)
-    shown = [cell for cell in cells if has_missing(sample[cell[0]][:, cell[1]])]
-    if not shown and len(taken) < len(cells):
-        return spec, []
-    null = candidate.null if spec.datatype == "BYTES" else None
-    return msgspec.structs.replace(spec, nullable=True, null=null), sorted({*taken, *shown})
+def _missing(signature: Signature, sample: Rows, accepting: _Accepting) -> list[Cell]:
+    """Return the columns that may be missing: of an input where the sample misses some those that can be, else all."""
+    asked = {
+        cell: None if spec.datatype == "BYTES" else np.nan
+        for spec in signature.inputs
+        if spec.datatype in _NULLABLE
+        for cell in _cells(spec, sample)
+    }
+    accepted = accepting.cells(asked)
+    shown = {cell for cell in asked if has_missing(sample[cell[0]][:, cell[1]])}
+    refusing = {name for name, _ in asked.keys() - accepted - shown} - {name for name, _ in shown}
+    return [cell for cell in asked if cell in accepted | shown and cell[0] not in refusing]
 
 
-def _with_categories(spec: TensorSpec, sample: Rows, *, closed: bool) -> TensorSpec:
-    """Return the spec with its categories, closed where the original refuses others and the signature can say so."""
-    expressible = spec.shape == (-1, 1) and spec.datatype in ("BYTES", "INT64")
-    if not closed or not expressible:
+def _closed(spec: TensorSpec, sample: Rows) -> TensorSpec:
+    """Return the spec with its list of categories closed, where a signature can say so: of a column of its own."""
+    if spec.shape != (-1, 1) or spec.datatype not in ("BYTES", "INT64"):
         return spec
     seen = {value for value in sample[spec.name].ravel().tolist() if value is not None}
     return msgspec.structs.replace(spec, categories=spec.categories or tuple(sorted(seen)), closed=True)
 
 
-def _open_note(refused: int, spec: TensorSpec) -> str:
+def _open_note(spec: TensorSpec, refused: int) -> str:
     where = f"`{spec.name}`" if spec.shape == (-1, 1) else f"`{spec.name}`, {refused} of its columns"
-    return f"{where}: a value that the encoder has not seen fails the call; `handle_unknown='ignore'` would take it"
+    return f"{where}: a value that its encoder has not seen fails the call, as `handle_unknown='error'` asks"
 
 
 def _never_seen(spec: TensorSpec, sample: Rows, cell: Cell) -> Any:
@@ -118,24 +119,42 @@ def _never_seen(spec: TensorSpec, sample: Rows, cell: Cell) -> Any:
     return max(np.max(seen, initial=0.0, where=np.isfinite(seen)), *known, 0) + 1
 
 
-def _accepted(few: Rows, values: Mapping[Cell, Any], answer: Answer) -> list[Cell]:
-    """Return the cells that the original accepts `values` in, asked all at once, each in a row of its own."""
-    cells = list(values)
-    if not cells:
-        return []
-    rows = {name: array.copy() for name, array in rows_of.take(few, np.arange(len(cells)) % rows_of.count(few)).items()}
-    for row, (name, column) in enumerate(cells):
-        rows[name][row, column] = values[name, column]
-    try:
-        answers = answer(rows)
-    except Exception:  # noqa: BLE001  an estimator refuses with any kind of error
-        if len(cells) == 1:
+def _cells(spec: TensorSpec, sample: Rows) -> list[Cell]:
+    return [(spec.name, column) for column in range(sample[spec.name].shape[1])]
+
+
+class _Accepting:
+    """Asks the original which values it accepts: all at once, each in a row of its own, and by halves if it refuses.
+
+    After so many calls what is left counts as refused.
+    """
+
+    def __init__(self, answer: Answer, sample: Rows) -> None:
+        self._answer = answer
+        self._few = rows_of.take(sample, rows_of.spread(rows_of.count(sample), _FEW))
+        self._left = 0
+
+    def cells(self, values: Mapping[Cell, Any]) -> set[Cell]:
+        """Return the cells whose value the original accepts, and makes something of."""
+        self._left = _MOST_CALLS
+        return set(self._accepted(list(values), values))
+
+    def _accepted(self, cells: Sequence[Cell], values: Mapping[Cell, Any]) -> list[Cell]:
+        if not cells or self._left == 0:
             return []
-        half = len(cells) // 2
-        parts = (cells[:half], cells[half:])
-        return [cell for part in parts for cell in _accepted(few, {one: values[one] for one in part}, answer)]
-    void = np.zeros(len(cells), np.bool_)
-    for array in answers.values():
-        if array.dtype.kind == "f":
-            void |= np.isnan(array.reshape(len(cells), -1)).all(axis=1)
-    return [cell for cell, nothing in zip(cells, void, strict=True) if not nothing]
+        self._left -= 1
+        picked = rows_of.take(self._few, np.arange(len(cells)) % rows_of.count(self._few))
+        rows = {name: array.copy() for name, array in picked.items()}
+        for row, (name, column) in enumerate(cells):
+            rows[name][row, column] = values[name, column]
+        try:
+            answers = self._answer(rows)
+        except Exception:  # noqa: BLE001  an estimator refuses with any kind of error
+            half = len(cells) // 2
+            parts = (cells[:half], cells[half:]) if half else ()
+            return [cell for part in parts for cell in self._accepted(part, values)]
+        void = np.zeros(len(cells), np.bool_)
+        for array in answers.values():
+            if array.dtype.kind == "f":
+                void |= np.isnan(array.reshape(len(cells), -1)).all(axis=1)
+        return [cell for cell, nothing in zip(cells, void.tolist(), strict=True) if not nothing]

@@ -14,7 +14,7 @@ from .domain import Domain, domain_of, has_missing
 from .sides import RefusedError, Sides
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from modelport.packager.conversion import Candidate
     from modelport.packager.rows import Cell, Rows
@@ -97,11 +97,13 @@ class Trial:
 
     def _ask_missing(self) -> None:
         """Ask about missing values; an input that differs there, and misses none in the sample, is narrowed."""
-        cells: dict[str, list[Cell]] = {}
-        for cell in self.domain.missing:
-            cells.setdefault(cell[0], []).append(cell)
-        for name, own in cells.items():
-            if not has_missing(self._sample[name]) and not self._agrees(sets.missing_set(self._sample, own)):
+        cells = self.domain.missing
+        if not cells:
+            return
+        suspects = [] if self._agrees(cells) else list(dict.fromkeys(name for name, _ in cells))
+        for name in suspects:
+            own = [cell for cell in cells if cell[0] == name]
+            if not has_missing(self._sample[name]) and not self._agrees(own):
                 self.domain = self.domain.without_missing(name)
                 self.notes.append(
                     f"`{name}`: missing values are refused, since the original and the graph differ there"
@@ -109,9 +111,9 @@ class Trial:
         if self.domain.missing:
             self._ask(_MISSING, sets.missing_set(self._sample, self.domain.missing))
 
-    def _agrees(self, rows: Rows) -> bool:
+    def _agrees(self, cells: Sequence[Cell]) -> bool:
         try:
-            compared = self._sides.ask(_MISSING, rows)
+            compared = self._sides.ask(_MISSING, sets.missing_set(self._sample, cells))
         except (RefusedError, ScoringError, InvalidInputError):
             return False
         return not any(np.any(part.wrong) for part in compared.comparisons(self.tolerance).values())

@@ -13,11 +13,12 @@ from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64T
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 from sklearn import ensemble, impute, preprocessing, svm, tree
 from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
 
 from modelport.packager.conversion import graphs
 from modelport.packager.errors import ConversionError
 
-from . import columns, encoders, ensembles, forests, hist_gradient, imputer, repairs
+from . import bins, encoders, ensembles, forests, hist_gradient, imputer, parsers, repairs
 from .layout import MATRIX
 from .reference import OUTPUTS
 from .structure import branches, first_step, is_encoder, last_step, lookups, parts
@@ -47,13 +48,14 @@ _TREE_REGRESSORS: Final = (
 _SINGLE_TREES: Final = (
     ensemble.GradientBoostingClassifier,
     ensemble.GradientBoostingRegressor,
-    ensemble.IsolationForest,
     ensemble.AdaBoostClassifier,
 )
 _SHAPES: Final = {
     impute.SimpleImputer: imputer.infer_shape,
     ensemble.HistGradientBoostingClassifier: ensembles.infer_classifier_shape,
     ensemble.HistGradientBoostingRegressor: ensembles.infer_regressor_shape,
+    ensemble.IsolationForest: forests.infer_isolation_shape,
+    preprocessing.KBinsDiscretizer: bins.infer_shape,
     **dict.fromkeys(_TREE_CLASSIFIERS, ensembles.infer_classifier_shape),
     **dict.fromkeys(_TREE_REGRESSORS, ensembles.infer_regressor_shape),
     **dict.fromkeys(_SINGLE_TREES, repairs.infer_single_trees),
@@ -65,7 +67,8 @@ _CONVERTERS: Final = {
     **dict.fromkeys(_TREE_REGRESSORS, forests.convert_regressor),
     **dict.fromkeys(_SINGLE_TREES, repairs.convert_single_trees),
     ensemble.VotingClassifier: repairs.convert_voting,
-    preprocessing.KBinsDiscretizer: repairs.convert_bins,
+    ensemble.IsolationForest: forests.convert_isolation,
+    preprocessing.KBinsDiscretizer: bins.convert,
 }
 
 
@@ -103,7 +106,7 @@ def _convert(model: Any, types: list[tuple[str, Any]], layout: Layout, contract:
         name="model",
         initial_types=types,
         target_opset=graphs.TARGET_OPSETS,
-        custom_parsers={ColumnTransformer: columns.parse},
+        custom_parsers={ColumnTransformer: parsers.parse_columns, Pipeline: parsers.parse_pipeline},
         custom_shape_calculators={
             **_SHAPES,
             **dict.fromkeys(_ENCODERS, functools.partial(encoders.infer_shape, kind=floating)),

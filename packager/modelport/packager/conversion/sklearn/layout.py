@@ -104,9 +104,12 @@ def _frame(columns: Sequence[Column], rows: Rows, missing: Any) -> Any:
 
 
 def _series(column: Column, values: NDArray[Any], missing: Any) -> Any:
+    """Return what a data frame makes a column of the sample's dtype of."""
     import pandas as pd  # noqa: PLC0415
 
     dtype = column.dtype
+    if isinstance(dtype, np.dtype) and dtype.kind in "iufb":
+        return values.astype(dtype, copy=False)
     if type(dtype).__name__ == "CategoricalDtype":  # it would make a category that it does not know a missing value
         dtype = dtype.categories.dtype if column.kind == "text" else values.dtype
     if column.kind == "text":

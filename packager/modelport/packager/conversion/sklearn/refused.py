@@ -25,7 +25,7 @@ def _reason(part: Any) -> tuple[str, str] | None:
     name = type(part).__name__
     if name == "TunedThresholdClassifierCV":
         return "the tuned threshold lost", "convert its `estimator_` and compare the probability with `best_threshold_`"
-    if name.startswith("KNeighbors") and part.weights != "uniform":
+    if name.startswith("KNeighbors") and getattr(part, "weights", "uniform") != "uniform":
         return "the weights lost", "train with `weights='uniform'`"
     if name == "AdaBoostRegressor":
         return "other rows where the weighted median ties", "use GradientBoostingRegressor"

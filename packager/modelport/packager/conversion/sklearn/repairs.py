@@ -5,23 +5,20 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 from skl2onnx.common._registration import get_converter, get_shape_calculator
-from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType
+from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
 from .operators import cast, finish
 from .structure import is_single_tree
 
 
 def convert_voting(scope: Any, operator: Any, container: Any) -> None:
-    """Convert a VotingClassifier; how `transform` would flatten does not matter to `predict`."""
-    _with(operator, flatten_transform=False)
-    get_converter(operator.type)(scope, operator, container)
-
-
-def convert_bins(scope: Any, operator: Any, container: Any) -> None:
-    """Convert a KBinsDiscretizer; the graph is dense either way."""
-    if operator.raw_operator.encode == "onehot":
-        _with(operator, encode="onehot-dense")
+    """Convert a VotingClassifier: with weights as an array, however `transform` would flatten."""
+    twin = copy.copy(operator.raw_operator)
+    twin.flatten_transform = False
+    twin.weights = None if twin.weights is None else np.asarray(twin.weights)
+    operator.raw_operator = twin
     get_converter(operator.type)(scope, operator, container)
 
 
@@ -43,11 +40,3 @@ def infer_single_trees(operator: Any) -> None:
     for variable in operator.outputs:
         if is_single_tree(operator.raw_operator) and isinstance(variable.type, DoubleTensorType):
             variable.type = FloatTensorType(variable.type.shape)
-    if type(operator.raw_operator).__name__ == "IsolationForest":
-        operator.outputs[0].type = Int64TensorType([operator.inputs[0].get_first_dimension(), 1])
-
-
-def _with(operator: Any, **parameters: Any) -> None:
-    twin = copy.copy(operator.raw_operator)
-    vars(twin).update(parameters)
-    operator.raw_operator = twin

@@ -54,7 +54,7 @@ def unwrapped(model: Any) -> Any:
 def first_step(model: Any) -> Any:
     """Return what is done to the data first."""
     while isinstance(model, Pipeline):
-        model = model.steps[0][1]
+        model = next((step for _, step in steps_of(model)), None)
     return model
 
 
@@ -113,7 +113,8 @@ def members(model: Any) -> Iterator[Member]:
     if found is None:
         return
     features = getattr(model, "estimators_features_", None)
-    for i, inner in enumerate(np.asarray(found, object).ravel().tolist()):
+    flat = found.ravel().tolist() if isinstance(found, np.ndarray) else list(found)
+    for i, inner in enumerate(flat):
         seen = None if features is None else np.asarray(features[i])
         every = seen is None or np.array_equal(seen, np.arange(getattr(model, "n_features_in_", -1)))
         yield Member(inner, None if every else seen)

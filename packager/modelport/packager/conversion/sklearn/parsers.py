@@ -1,19 +1,31 @@
-"""How a ColumnTransformer is read: by the column numbers that fit resolved, and with nothing merged before an encoder.
+"""How pipelines and ColumnTransformers are read.
 
-skl2onnx's own parser misreads masks and permutations of all columns, and turns numbers beside text into text.
+skl2onnx's own parsers stumble over steps that pass everything on, misread masks and permutations of all columns, and
+turn numbers beside text into text.
 """
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
-from skl2onnx._parse import _parse_sklearn
+from skl2onnx._parse import _parse_sklearn, _parse_sklearn_pipeline
 
-from .structure import branches, first_step, is_encoder
+from .structure import branches, first_step, is_encoder, steps_of
 
 
-def parse(scope: Any, model: Any, inputs: list[Any], custom_parsers: Any = None) -> list[Any]:
-    """Return the output variables of a ColumnTransformer over `inputs`, each of which has a known width."""
+def parse_pipeline(scope: Any, model: Any, inputs: list[Any], custom_parsers: Any = None) -> list[Any]:
+    """Return the output variables of a Pipeline, without the steps that do nothing."""
+    twin = copy.copy(model)
+    twin.steps = steps_of(model)
+    return _parse_sklearn_pipeline(scope, twin, inputs, custom_parsers)  # type: ignore[no-any-return]
+
+
+def parse_columns(scope: Any, model: Any, inputs: list[Any], custom_parsers: Any = None) -> list[Any]:
+    """Return the output variables of a ColumnTransformer over `inputs`, each of which has a known width.
+
+    Columns go by the numbers that fit resolved, and are not merged before an encoder.
+    """
     outputs = []
     for name, step, numbers in branches(model):
         columns = _picked(scope, inputs, numbers)
