@@ -72,12 +72,10 @@ def convert(  # noqa: PLR0917  Typer's flags
             extra=packaged_files(config),
         )
     except ParityError as error:
-        _say(described(error.report))
+        _say([*described(error.report), *_written(report)])
         raise
-    finally:
-        if report is not None and report.exists():
-            _say([f"Wrote {report}"])
-    _say([*described(made.report), f"Wrote {made.path}: {made.digest}  ({made.plan.size / 1e6:.1f} MB)"])
+    size = f"{made.plan.size / 1e6:.1f} MB"
+    _say([*described(made.report), *_written(report), f"Wrote {made.path}: {made.digest}  ({size})"])
 
 
 def contract_named(name: str | None) -> Contract | None:
@@ -112,6 +110,10 @@ def described(report: ParityReport) -> list[str]:
         how = "padded to two" if batches.identical_padded else f"changes bits, by at most {batches.max_absolute:.2g}"
         lines.append(f"  a row alone: {how}")
     return [*lines, *(f"  note: {note}" for note in report.notes), *(f"  failed: {text}" for text in report.failures)]
+
+
+def _written(report: Path | None) -> list[str]:
+    return [] if report is None else [f"Wrote {report}"]
 
 
 def _say(lines: list[str]) -> None:

@@ -35,15 +35,18 @@ class TreeGroup(NamedTuple):
     single: bool
 
 
-def first_rows(tree: Tree, matrix: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return for every node of `tree` the first row of `matrix` that arrives there, -1 where none does."""
-    found = np.full(len(tree.feature), -1, np.int64)
+def arriving_rows(tree: Tree, matrix: NDArray[np.float64], most: int) -> NDArray[np.int64]:
+    """Return for every node of `tree` rows of `matrix` that arrive there: [nodes, most], -1 where none does.
+
+    They are spread over all that arrive, and repeated where there are fewer.
+    """
+    found = np.full((len(tree.feature), most), -1, np.int64)
     arrived = [(0, np.arange(len(matrix)))]
     while arrived:
         node, rows = arrived.pop()
         if len(rows) == 0:
             continue
-        found[node] = rows[0]
+        found[node] = rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
         feature = tree.feature[node]
         if feature < 0:
             continue

@@ -31,12 +31,14 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
 
     `answer` takes rows (see `packager.rows`) and returns every output by name. `behind`, where there are labels, takes
     such answers and other labels, and returns by how much each of these scores less than the original's best one.
+    `most_rows` of a sample are compared, evenly spread; None for all, where the answers belong to them.
     """
 
     proof: ProofKind
     description: str
     answer: Callable[[Rows], Arrays]
     behind: Callable[[Arrays, NDArray[Any]], NDArray[np.float64]] | None = None
+    most_rows: int | None = 20_000
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +46,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
     `sample` holds the rows that were given; for a model without rows, whole calls stacked on a new first axis. With
     `only_sample` nothing else can be compared. `trees` are the model's tree ensembles, whose thresholds are probed,
-    `looked_up` the columns whose values are categories of an encoder, `null` the text that stands for a missing one.
+    `looked_up` the columns whose values are categories of an encoder, `null` the text that stands for a missing one,
+    `notes` what whoever uses the package should know.
     """
 
     model: bytes
@@ -57,6 +60,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     external_data: dict[str, bytes] = {}
     trees: tuple[TreeGroup, ...] = ()
     looked_up: frozenset[Cell] = frozenset()
+    notes: tuple[str, ...] = ()
     only_sample: bool = False
 
 
@@ -95,8 +99,7 @@ def converter_for(model: Any) -> Converter:
         except ModuleNotFoundError as error:
             if name == framework_of(model):
                 raise MissingExtraError(
-                    f"converter `{name}`: expected {error.name} to be installed",
-                    hint=f'pip install "modelport[{name}]"',
+                    f"converter `{name}`: expected `{error.name}` to be installed", hint=how_to_install(name)
                 ) from error
             continue
         if converter.accepts(model):
@@ -104,6 +107,12 @@ def converter_for(model: Any) -> Converter:
     known = ", ".join(sorted(found))
     kind = f"{type(model).__module__}.{type(model).__qualname__}"
     raise UnknownNameError(f"model of type `{kind}`: expected one of a framework with a converter ({known})")
+
+
+def how_to_install(module: str) -> str:
+    """Return the command that installs a missing module: by the extra of the framework where there is one."""
+    top = module.partition(".")[0]
+    return f'pip install "modelport[{top}]"' if top in entry_points(group=GROUP).names else f"pip install {top}"
 
 
 def framework_of(model: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,30 +17,33 @@ if TYPE_CHECKING:
 
 ROWS: Final = 256
 CALLS: Final = 8
+_FEWEST_ROWS: Final = 5
+_MOST_VALUES: Final = 2_000_000
 _SEED: Final = 20_250_102
 
 
 def draw(signature: Signature) -> Rows:
-    """Return `ROWS` rows for a model with rows, else `CALLS` whole calls stacked on a new first axis.
+    """Return `ROWS` rows for a model with rows, fewer of large ones; else `CALLS` whole calls, stacked.
 
     Raises `ConversionError` where nothing sensible can be drawn: text, and free dimensions other than the batch.
     """
     rng = np.random.default_rng(_SEED)
-    return {spec.name: _drawn(spec, rng, rows=signature.has_rows) for spec in signature.inputs}
+    shapes = {spec.name: spec.shape[1:] if signature.has_rows else spec.shape for spec in signature.inputs}
+    wide = sum(prod(max(size, 1) for size in shape) for shape in shapes.values())
+    count = max(_FEWEST_ROWS, min(ROWS, _MOST_VALUES // wide)) if signature.has_rows else CALLS
+    return {spec.name: _drawn(spec, (count, *shapes[spec.name]), rng) for spec in signature.inputs}
 
 
-def _drawn(spec: TensorSpec, rng: np.random.Generator, *, rows: bool) -> NDArray[Any]:
+def _drawn(spec: TensorSpec, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[Any]:
     if spec.datatype == "BYTES":
         raise ConversionError(
             f"input `{spec.name}`: expected a sample, got none to draw text from", hint="give --sample FILE"
         )
-    inner = spec.shape[1:] if rows else spec.shape
-    if -1 in inner:
+    if -1 in shape:
         raise ConversionError(
             f"input `{spec.name}`: expected a sample, got free dimensions in {list(spec.shape)}",
             hint="give --sample FILE",
         )
-    shape = (ROWS if rows else CALLS, *inner)
     if spec.datatype == "BOOL":
         return rng.random(shape) < 0.5  # noqa: PLR2004
     if spec.dtype.kind in "iu":

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from modelport.packager.errors import ConversionError
-from modelport.runtime.errors import MissingExtraError
+from modelport.runtime import strictjson
+from modelport.runtime.errors import InvalidInputError, MissingExtraError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
-
-_TABLES: Final = {".csv": "read_csv", ".parquet": "read_parquet", ".json": "read_json", ".jsonl": "read_json"}
 
 
 def read_sample(path: Path) -> Any:
@@ -29,31 +29,63 @@ def read_sample(path: Path) -> Any:
         known = ", ".join((*_TABLES, ".npy", ".npz"))
         raise ConversionError(f"sample `{path}`: expected a file of type {known}, got `{suffix or path.name}`")
     try:
-        import pandas as pd  # noqa: PLC0415  only for samples in tables
+        return _TABLES[suffix](path)
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"sample `{path}`: expected pandas to be installed", hint="pip install pandas"
         ) from error
-    options = {"lines": True} if suffix == ".jsonl" else {}
-    try:
-        return getattr(pd, _TABLES[suffix])(path, **options)
-    except ImportError as error:
+    except ImportError as error:  # what pandas raises without an engine for Parquet
         raise MissingExtraError(
             f"sample `{path}`: expected pyarrow to be installed", hint='pip install "modelport[parquet]"'
         ) from error
-    except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise ConversionError(
-            f"sample `{path}`: expected a readable table, got {type(error).__name__}: {error}"
-        ) from error
+    except OSError as error:
+        raise ConversionError(f"sample `{path}`: expected a readable file, got {error.strerror or error}") from error
+    except (ValueError, InvalidInputError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ConversionError(f"sample `{path}`: expected a table, got {reason}") from error
 
 
 def read_expected(path: Path) -> dict[str, Any]:
     """Return the expected outputs by name from an `.npz` file."""
     if path.suffix.lower() != ".npz":
         raise ConversionError(
-            f"expected outputs `{path}`: expected an .npz with an array an output, got `{path.suffix}`"
+            f"expected outputs `{path}`: expected an .npz with an array an output, got `{path.suffix or path.name}`"
         )
     return _arrays(path)
+
+
+def _csv(path: Path) -> Any:
+    import pandas as pd  # noqa: PLC0415  only for samples in tables
+
+    return pd.read_csv(path, float_precision="round_trip", low_memory=False)  # its own parser is off by a bit
+
+
+def _parquet(path: Path) -> Any:
+    import pandas as pd  # noqa: PLC0415
+
+    return pd.read_parquet(path)
+
+
+def _json(path: Path) -> Any:
+    """Read records or columns; unlike pandas' own reader, nothing is turned into dates or other numbers."""
+    import pandas as pd  # noqa: PLC0415
+
+    return pd.DataFrame(strictjson.decode(path.read_bytes(), list[dict[str, Any]] | dict[str, list[Any]]))
+
+
+def _json_lines(path: Path) -> Any:
+    import pandas as pd  # noqa: PLC0415
+
+    lines = [line for line in path.read_bytes().splitlines() if line.strip()]
+    return pd.DataFrame([strictjson.decode(line, dict[str, Any]) for line in lines])
+
+
+_TABLES: Final[dict[str, Callable[[Path], Any]]] = {
+    ".csv": _csv,
+    ".parquet": _parquet,
+    ".json": _json,
+    ".jsonl": _json_lines,
+}
 
 
 def _arrays(path: Path) -> dict[str, Any]:
@@ -63,5 +95,7 @@ def _arrays(path: Path) -> dict[str, Any]:
             return {path.stem: loaded}
         with loaded:
             return {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ConversionError(f"`{path}`: expected plain arrays, got {type(error).__name__}: {error}") from error
+    except OSError as error:
+        raise ConversionError(f"`{path}`: expected a readable file, got {error.strerror or error}") from error
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ConversionError(f"`{path}`: expected plain arrays, got {error}") from error

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from modelport.packager.conversion import how_to_install
 from modelport.packager.errors import ConversionError, UntrustedPickleError
 from modelport.runtime.errors import MissingExtraError
 
@@ -16,11 +17,16 @@ _PICKLES: Final = (".joblib", ".pkl", ".pickle")
 
 def opened(model: Any) -> Any:
     """Return `model`, read first if it is the path of an `.onnx` file."""
-    if isinstance(model, str | os.PathLike) and str(model).endswith(".onnx"):
-        from .onnxfile import read_onnx  # noqa: PLC0415  onnx loads only for ONNX files
+    if not isinstance(model, str | os.PathLike):
+        return model
+    if not str(model).endswith(".onnx"):
+        raise ConversionError(
+            f"model `{model}`: expected a model, or the path of an .onnx file, got another path",
+            hint="load it first: `joblib.load(path)`",
+        )
+    from .onnxfile import read_onnx  # noqa: PLC0415  onnx loads only for ONNX files
 
-        return read_onnx(model)
-    return model
+    return read_onnx(model)
 
 
 def find_model(reference: str, *, trust_pickle: bool = False, folder: Path | None = None) -> Any:
@@ -52,10 +58,12 @@ def _unpickled(path: Path, *, trusted: bool) -> Any:
         import joblib  # noqa: PLC0415  comes with scikit-learn
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            f"model `{path}`: expected joblib to be installed", hint='pip install "modelport[sklearn]"'
+            f"model `{path}`: expected `joblib` to be installed", hint=how_to_install("sklearn")
         ) from error
     try:
         return joblib.load(path)
+    except ModuleNotFoundError as error:
+        raise _missing(f"model `{path}`", error) from error
     except OSError as error:
         raise ConversionError(f"model `{path}`: expected a readable file, got {error.strerror or error}") from error
     except Exception as error:  # a damaged pickle raises anything
@@ -73,14 +81,25 @@ def _attribute(module: str, attribute: str, folder: Path) -> Any:
     except ModuleNotFoundError as error:
         if error.name and (module == error.name or module.startswith(f"{error.name}.")):
             raise ConversionError(f"model: expected a module `{module}`, got none of that name") from error
-        raise MissingExtraError(
-            f"module `{module}`: expected `{error.name}` to be installed", hint=f"pip install {error.name}"
-        ) from error
-    except Exception as error:  # whatever the user's own code raises
+        raise _missing(f"module `{module}`", error) from error
+    except (Exception, SystemExit) as error:  # whatever the user's own code raises
         raise ConversionError(
             f"module `{module}`: expected to be imported, got {type(error).__name__}: {error}"
         ) from error
     if not hasattr(found, attribute):
         raise ConversionError(f"module `{module}`: expected `{attribute}`, got a module without it")
     value = getattr(found, attribute)
-    return value() if callable(value) and not hasattr(value, "predict") and not hasattr(value, "transform") else value
+    if not callable(value) or hasattr(value, "predict") or hasattr(value, "transform"):
+        return value
+    try:
+        return value()
+    except (Exception, SystemExit) as error:  # likewise
+        raise ConversionError(
+            f"`{module}:{attribute}`: expected a function that returns a model, got {type(error).__name__}: {error}"
+        ) from error
+
+
+def _missing(subject: str, error: ModuleNotFoundError) -> MissingExtraError:
+    return MissingExtraError(
+        f"{subject}: expected `{error.name}` to be installed", hint=how_to_install(error.name or "")
+    )

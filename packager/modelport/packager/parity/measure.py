@@ -55,7 +55,7 @@ def measure(candidate: Candidate, name: str, *, threads: int = 1) -> Measurement
     does not answer the sample.
     """
     engine = _open(candidate, threads)
-    sample = candidate.sample if candidate.only_sample else sets.sample_set(candidate.sample)
+    sample = sets.sample_set(candidate.sample, candidate.reference.most_rows)
     _check_range(candidate, sample)
     trial = Trial(candidate, sample, lambda signature: _runner(engine, signature))
     trial.run()

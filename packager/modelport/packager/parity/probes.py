@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from modelport.packager import rows as rows_of
-from modelport.packager.trees import first_rows
+from modelport.packager.trees import arriving_rows
 
 from .boundaries import Sought, movers, place, with_values
 from .report import Thresholds
@@ -28,13 +28,14 @@ MAX_VISITS: Final = 20_000_000
 MAX_VALUES: Final = 20_000_000
 _BASE_ROWS: Final = 500
 _STEPS: Final = 6
+_BASES: Final = 8  # rows at one split: of a single one, both sides may come to the same answer
 _SEARCHED: Final = 4_000
 _SEARCHED_VALUES: Final = 2_000_000
 _LARGEST: Final = float(np.finfo(np.float32).max) / 2  # steps of float32 beside it must not be infinite
 
 
 class _Splits(NamedTuple):
-    """Distinct (feature, threshold) pairs, and a base row for each: one that arrives at the split if `reached`."""
+    """Distinct (feature, threshold) pairs, and `_BASES` rows for each: ones that arrive at the split if `reached`."""
 
     feature: NDArray[np.int64]
     threshold: NDArray[np.float64]
@@ -60,7 +61,7 @@ def probe(groups: Sequence[TreeGroup], sample: Rows) -> tuple[Rows | None, Thres
         splits = _splits(group, matrix)
         distinct += len(splits.feature)
         chosen = _thinned(splits, max(1, budget // _STEPS))
-        rows, used = _rows(group, base, matrix, chosen)
+        rows, used = _rows(group, base, matrix, chosen, budget)
         if rows is not None:
             made.append(rows)
         probed += int(np.count_nonzero(used))
@@ -77,16 +78,17 @@ def _splits(group: TreeGroup, matrix: NDArray[np.float64]) -> _Splits:
         inner = tree.feature >= 0
         feature.append(tree.feature[inner])
         threshold.append(tree.threshold[inner])
-        arrived.append(first_rows(tree, seen)[inner])
+        arrived.append(arriving_rows(tree, seen, _BASES)[inner])
     features, thresholds, rows = np.concatenate(feature), np.concatenate(threshold), np.concatenate(arrived)
     finite = np.isfinite(thresholds)
     features, thresholds, rows = features[finite], thresholds[finite], rows[finite]
-    order = np.lexsort((-rows, thresholds, features))  # of equal splits, one that is reached comes first
+    order = np.lexsort((-rows[:, 0], thresholds, features))  # of equal splits, one that is reached comes first
     features, thresholds, rows = features[order], thresholds[order], rows[order]
     first = np.ones(len(order), np.bool_)
     first[1:] = (features[1:] != features[:-1]) | (thresholds[1:] != thresholds[:-1])
     features, thresholds, rows = features[first], thresholds[first], rows[first]
-    return _Splits(features, thresholds, np.where(rows < 0, np.arange(len(rows)) % len(matrix), rows), rows >= 0)
+    anywhere = (np.arange(len(rows))[:, np.newaxis] + np.arange(_BASES) * 7) % len(matrix)
+    return _Splits(features, thresholds, np.where(rows < 0, anywhere, rows), rows[:, 0] >= 0)
 
 
 def _thinned(splits: _Splits, wanted: int) -> _Splits:
@@ -100,16 +102,21 @@ def _thinned(splits: _Splits, wanted: int) -> _Splits:
 
 
 def _rows(
-    group: TreeGroup, base: Rows, matrix: NDArray[np.float64], splits: _Splits
+    group: TreeGroup, base: Rows, matrix: NDArray[np.float64], splits: _Splits, budget: int
 ) -> tuple[Rows | None, NDArray[np.bool_]]:
-    """Return the probe rows of `splits`, and which of them have any."""
+    """Return the probe rows of `splits`, about `budget` of them, and which splits have any."""
     moving = movers(group, base, matrix)
     values, used = _values(group, base, splits, moving)
     index = np.flatnonzero(used)
     if len(index) == 0:
         return None, used
     cells = [moving[feature].cell for feature in splits.feature[index].tolist()]
-    parts = [with_values(base, splits.base[index], cells, steps) for steps in _neighbours(values[index])]
+    bases = min(_BASES, max(1, budget // (_STEPS * len(index))))
+    parts = [
+        with_values(base, splits.base[index, number], cells, steps)
+        for number in range(bases)
+        for steps in _neighbours(values[index])
+    ]
     return rows_of.join(parts), used
 
 
@@ -125,7 +132,7 @@ def _values(
         budget = max(1, min(_SEARCHED, _SEARCHED_VALUES // rows_of.width(base)))
         hidden = hidden[rows_of.spread(len(hidden), budget)]
         chosen = splits.at(hidden)
-        each = zip(chosen.feature.tolist(), chosen.threshold.tolist(), chosen.base.tolist(), strict=True)
+        each = zip(chosen.feature.tolist(), chosen.threshold.tolist(), chosen.base[:, 0].tolist(), strict=True)
         placed = place(group, base, [Sought(feature, at, moving[feature].cell, row) for feature, at, row in each])
         values[hidden], used[hidden] = placed.value, placed.found
     used &= np.abs(values) < _LARGEST

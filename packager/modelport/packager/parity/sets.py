@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 
     from modelport.packager.rows import Cell, Rows
 
-SAMPLE_ROWS: Final = 20_000
 DRAWN_ROWS: Final = 2_000
 SOME_ROWS: Final = 500
 _MOST_VALUES: Final = 20_000_000
 _SEED: Final = 20_250_101
 
 
-def sample_set(sample: Rows) -> Rows:
-    """Return the sample, thinned evenly to at most `SAMPLE_ROWS` rows, fewer of very wide ones."""
-    most = max(SOME_ROWS, min(SAMPLE_ROWS, _MOST_VALUES // rows_of.width(sample)))
+def sample_set(sample: Rows, most_rows: int | None) -> Rows:
+    """Return the sample, thinned evenly to at most `most_rows` rows, fewer of very wide ones; whole for None."""
+    if most_rows is None:
+        return sample
+    most = min(most_rows, max(SOME_ROWS, _MOST_VALUES // rows_of.width(sample)))
     return rows_of.take(sample, rows_of.spread(rows_of.count(sample), most))
 
 
@@ -95,6 +96,7 @@ def _variants(text: str | None) -> list[str]:
         own.replace(" ", "-"),
         own.replace(" ", "_"),
         own.replace("e", "é").replace("a", "å"),
+        f"é{own.replace(' ', ' é')}",
         f" {own}  ",
         f"a {own} x 7",
         f"{own}\u00a0{own}",

@@ -42,7 +42,7 @@ class Trial:
         self._run = run
         self.compared: list[Compared] = []
         self.failed: list[str] = []
-        self.notes: list[str] = []
+        self.notes: list[str] = list(candidate.notes)
         self.thresholds: Thresholds | None = None
         self.domain = Domain(candidate.signature, (), (), ())
         self.tolerance: dict[str, Tolerance] = {}

@@ -27,7 +27,7 @@ from .contracts import contracts_for
 from .graph import categories, make_graph
 from .refused import refuse_known_wrong
 from .sample import layout_of
-from .structure import lookups, unwrapped
+from .structure import is_vectorizer, lookups, parts, unwrapped
 from .thresholds import tree_groups
 
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ class _Subject(msgspec.Struct, frozen=True):
             producer=_producer(self.model),
             trees=tree_groups(inner, self.layout),
             looked_up=_looked_up(inner, self.layout),
+            notes=(*_unused(proto.graph), *_text_notes(inner)),
         )
 
     def answer(self, rows: Rows) -> Arrays:
@@ -163,6 +164,17 @@ def _producer(model: Any) -> Producer:
 def _looked_up(model: Any, layout: Layout) -> frozenset[Cell]:
     cells = layout.cells
     return frozenset(cells[column] for lookup in lookups(model, range(len(cells))) for column in lookup.columns)
+
+
+def _unused(graph: onnx.GraphProto) -> list[str]:
+    used = {name for node in graph.node for name in node.input}
+    names = [value.name for value in graph.input if value.name not in used]
+    return [f"`{name}`: an input of the package since the sample has it; the model does not use it" for name in names]
+
+
+def _text_notes(model: Any) -> list[str]:
+    lowering = {type(part).__name__ for part in parts(model) if is_vectorizer(part) and part.lowercase}
+    return [f"`{name}`: `\u0130` is lowered to `i`, which Python lowers to `i` and a dot" for name in sorted(lowering)]
 
 
 def _output(value: onnx.ValueInfoProto, labels: tuple[Any, ...]) -> TensorSpec:
