@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto
 
 from modelport.packager.errors import ConversionError
-from modelport.runtime.errors import InvalidPackageError
+from modelport.runtime.errors import InvalidPackageError, named
 from modelport.runtime.package import onnxwire
 
 
@@ -31,6 +31,12 @@ def read_onnx(path: str | os.PathLike[str]) -> OnnxFile:
     try:
         data = file.read_bytes()
         facts = onnxwire.read_facts(data, file.name)
+        if nested := next((ref for ref in facts.external if ref.nested), None):
+            raise ConversionError(
+                f"`{file.name}`: expected external data of the main graph's initializers only, "
+                f"got {named(nested.location)} named by another tensor",
+                hint="save the model again with tensors of subgraphs, functions and attributes inside the file",
+            )
         locations = dict.fromkeys(reference.location for reference in facts.external)
         external = {location: _beside(file, location) for location in locations}
     except OSError as error:
@@ -64,7 +70,7 @@ def _beside(file: Path, location: str) -> bytes:
             if os.fstat(opened.fileno()).st_nlink == 1:
                 return opened.read()
     raise ConversionError(
-        f"`{file.name}`: expected external data in plain files beside it, got `{location[:200]}`",
+        f"`{file.name}`: expected external data in plain files beside it, got {named(location)}",
         hint="save the model again with its weights beside it or inside",
     )
 
