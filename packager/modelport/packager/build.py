@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,7 +11,7 @@ import msgspec
 
 from modelport.packager.config import ENVIRONMENT, RESOURCES, Resources, encode_resources
 from modelport.packager.conversion import converter_for, graphs
-from modelport.packager.conversion.sources import opened
+from modelport.packager.conversion.sources import MODEL_FILES, opened
 from modelport.packager.environment import scoring_lock
 from modelport.packager.errors import ConversionError, ParityError
 from modelport.packager.package import PackagePlan, plan_package, write_package
@@ -19,11 +20,10 @@ from modelport.packager.package.statistics import statistics
 from modelport.packager.parity.measure import measure
 from modelport.packager.parity.page import write_page
 from modelport.runtime import cpu, strictjson
-from modelport.runtime.errors import InvalidPackageError
+from modelport.runtime.errors import InvalidInputError, InvalidPackageError
 from modelport.runtime.package import check_name, onnxwire
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator, Mapping
 
     from modelport.packager.conversion import Attempt
@@ -60,7 +60,8 @@ def convert(
 
     `model` is a fitted scikit-learn estimator, an `onnx.ModelProto`, or the path of an `.onnx` file. `sample` holds
     rows as the model was trained on: a 2-D array gives one input `X` [-1, n], a data frame one input [-1, 1] a column.
-    `name` is the output's by default. `contract` (`float32`, `float64`) is chosen from model and sample if not given.
+    `name` is by default the stem of the model's file, or else the output's name. `contract` (`float32`, `float64`) is
+    chosen from model and sample if not given.
     `expected` holds outputs by name for the sample, to prove a ready ONNX model. `report` is where the comparison is
     written as a page, whatever its verdict. `extra` holds further files by name, or other ones than the scoring lock
     and the default resources.
@@ -71,7 +72,7 @@ def convert(
     plan, measured = plan_conversion(
         model,
         sample,
-        name=name if name is not None else Path(output).name,
+        name=name if name is not None else default_name(model, output),
         version=version,
         contract=contract,
         expected=expected,
@@ -81,6 +82,21 @@ def convert(
         report=report,
     )
     return Converted(write_package(plan, output), plan.digest, measured.report, plan)
+
+
+def default_name(model: Any, output: str | os.PathLike[str]) -> str:
+    """Return the name of a package that nobody named: the stem of the model's file, or else the output's name.
+
+    `model` may be what a command line names: a path, or `module:attribute`. Raises `InvalidInputError` if that is no
+    name.
+    """
+    named = isinstance(model, str | os.PathLike) and Path(model).suffix in MODEL_FILES
+    name = Path(model).stem if named else Path(output).resolve().name
+    try:
+        check_name("name", name)
+    except InvalidInputError as error:
+        raise InvalidInputError(error.message, hint="give the package a name: --name") from error
+    return name
 
 
 def plan_conversion(
@@ -130,6 +146,8 @@ def _best(attempts: Iterator[Attempt], name: str, threads: int) -> Measurement:
     if first is not None:
         notes = (*first.report.notes, *(f"another contract was tried: {error.message}" for error in failed))
         return first._replace(report=msgspec.structs.replace(first.report, notes=notes))
+    if not failed:
+        raise ConversionError("model: expected a way to convert it, got none from its converter")
     reason = next((each for each in failed if isinstance(each, ConversionError)), failed[0])
     raise ConversionError(reason.message, hint=reason.hint) from reason
 
@@ -143,7 +161,10 @@ def _planned(measured: Measurement, name: str, version: str, extra: Mapping[str,
         RESOURCES: ("resources", encode_resources(Resources())),
         "parity.json": ("parity", strictjson.canonical(report)),
         "samples.npz": ("samples", golden_samples(measured)),
-        "statistics.json": ("statistics", statistics(candidate.sample, measured.signature)),
+        "statistics.json": (
+            "statistics",
+            statistics(None if candidate.drawn else candidate.sample, measured.signature),
+        ),
         **extra,
     }
     versions = {**candidate.producer.versions, "modelport": importlib.metadata.version("modelport")}

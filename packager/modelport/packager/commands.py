@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelport.packager.errors import ConversionError, ParityError
+from modelport.packager.errors import ParityError
+from modelport.runtime.package import Contract  # noqa: TC001  Typer reads the annotations
 
 if TYPE_CHECKING:
     from modelport.packager.parity.report import ParityReport
-    from modelport.runtime.package import Contract
 
 
 def convert(  # noqa: PLR0917  Typer's flags
@@ -22,7 +22,10 @@ def convert(  # noqa: PLR0917  Typer's flags
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The directory that becomes the package.")],
-    name: Annotated[str | None, typer.Option(help="Name of the package; the output's name if not given.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of the package; the stem of the model's file, or the output's name, if not given."),
+    ] = None,
     version: Annotated[str | None, typer.Option(help="Version of the package; 1 if not given.")] = None,
     sample: Annotated[
         Path | None, typer.Option(help="Rows as the model was trained on: .csv, .parquet, .json, .jsonl, .npy, .npz.")
@@ -31,7 +34,7 @@ def convert(  # noqa: PLR0917  Typer's flags
         Path | None, typer.Option(help="An .npz with the outputs for the sample, to prove a ready .onnx file.")
     ] = None,
     contract: Annotated[
-        str | None, typer.Option(help="float32 or float64; chosen from model and sample if not given.")
+        Contract | None, typer.Option(help="float32 or float64; chosen from model and sample if not given.")
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write the comparison as one HTML page.")] = None,
     accept_parity: Annotated[
@@ -46,6 +49,7 @@ def convert(  # noqa: PLR0917  Typer's flags
 ) -> None:
     """Convert a trained model to a package, proven equal to what was trained."""
     from modelport.packager.build import convert as build  # noqa: PLC0415  heavy things load when the command runs
+    from modelport.packager.build import default_name  # noqa: PLC0415
     from modelport.packager.config import PackageConfig, load_config, packaged_files  # noqa: PLC0415
     from modelport.packager.conversion.samplefile import read_expected, read_sample  # noqa: PLC0415
     from modelport.packager.conversion.sources import find_model  # noqa: PLC0415
@@ -62,9 +66,9 @@ def convert(  # noqa: PLR0917  Typer's flags
             ),
             read_sample(sample) if sample else None,
             output=output,
-            name=name or config.name,
-            version=version or config.version,
-            contract=contract_named(contract) or config.contract,
+            name=name if name is not None else config.name or default_name(config.model, output),
+            version=version if version is not None else config.version,
+            contract=contract or config.contract,
             expected=read_expected(expected) if expected else None,
             accept_parity=accept_parity,
             report=report,
@@ -76,13 +80,6 @@ def convert(  # noqa: PLR0917  Typer's flags
         raise
     size = f"{made.plan.size / 1e6:.1f} MB"
     _say([*described(made.report), *_written(report), f"Wrote {made.path}: {made.digest}  ({size})"])
-
-
-def contract_named(name: str | None) -> Contract | None:
-    """Return the contract called `name`; raises `ConversionError` for another name."""
-    if name is None or name in ("float32", "float64"):
-        return name  # type: ignore[return-value]
-    raise ConversionError(f"contract: expected float32 or float64, got `{name}`")
 
 
 def described(report: ParityReport) -> list[str]:

@@ -13,6 +13,8 @@ from modelport.packager.errors import ConversionError, UntrustedPickleError
 from modelport.runtime.errors import MissingExtraError
 
 _PICKLES: Final = (".joblib", ".pkl", ".pickle")
+#: How the names of files that hold a model end.
+MODEL_FILES: Final = (".onnx", *_PICKLES)
 
 
 def opened(model: Any) -> Any:
