@@ -44,10 +44,10 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """One way to convert a model, before parity has judged it.
 
-    `sample` holds the rows that were given; for a model without rows, whole calls stacked on a new first axis. With
-    `only_sample` nothing else can be compared. `trees` are the model's tree ensembles, whose thresholds are probed,
-    `looked_up` the columns whose values are categories of an encoder, `null` the text that stands for a missing one,
-    `notes` what whoever uses the package should know.
+    `sample` holds the rows that were given, or `drawn` from the signature; for a model without rows, whole calls
+    stacked on a new first axis. With `only_sample` nothing else can be compared. `trees` are the model's tree
+    ensembles, whose thresholds are probed, `looked_up` the columns whose values are categories of an encoder, `null`
+    the text that stands for a missing one, `notes` what whoever uses the package should know.
     """
 
     model: bytes
@@ -62,6 +62,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     looked_up: frozenset[Cell] = frozenset()
     notes: tuple[str, ...] = ()
     only_sample: bool = False
+    drawn: bool = False
 
 
 #: Makes a candidate; raises `ConversionError` if this way does not lead to one.

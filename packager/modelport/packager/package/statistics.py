@@ -22,7 +22,7 @@ _MOST_FEATURES: Final = 4096
 
 
 class Numbers(msgspec.Struct, frozen=True, kw_only=True, tag="numbers", forbid_unknown_fields=True):
-    """A numeric feature: moments, the 0 to 100 % quantiles in steps of 5 %, and a histogram over equal bins."""
+    """A numeric feature: moments, the seen values at each 5 % of the rank, and a histogram over equal bins."""
 
     missing: float
     lowest: float
@@ -43,20 +43,27 @@ class Categories(msgspec.Struct, frozen=True, kw_only=True, tag="categories", fo
 
 
 class Statistics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the sample looked like: `rows` of it, and each feature by name; features without any value are left out."""
+    """What the sample looked like: `rows` of it, and each feature by name; features without any value are left out.
+
+    So are inputs of more than 4,096 values a row. A sample that was drawn, not given, says nothing: 0 rows.
+    """
 
     rows: int
     features: dict[str, Numbers | Categories]
 
 
-def statistics(sample: Rows, signature: Signature) -> bytes:
-    """Return the canonical bytes of `statistics.json`."""
+def statistics(sample: Rows | None, signature: Signature) -> bytes:
+    """Return the canonical bytes of `statistics.json`; `sample` is None if it was only drawn."""
+    if sample is None:
+        return strictjson.canonical(Statistics(rows=0, features={}))
     features: dict[str, Numbers | Categories] = {}
     for spec in signature.inputs:
         columns = sample[spec.name].reshape(len(sample[spec.name]), -1)
+        if columns.shape[1] > _MOST_FEATURES:
+            continue
         names = spec.features or [f"{spec.name}[{i}]" for i in range(columns.shape[1])]
         names = [spec.name] if columns.shape[1] == 1 and not spec.features else list(names)
-        for name, column in zip(names[:_MOST_FEATURES], columns.T[:_MOST_FEATURES], strict=True):
+        for name, column in zip(names, columns.T, strict=True):
             found = _categories(column) if column.dtype.kind == "O" else _numbers(column.astype(np.float64))
             if found is not None:
                 features[name] = found
@@ -67,17 +74,27 @@ def _numbers(values: NDArray[np.float64]) -> Numbers | None:
     seen = values[np.isfinite(values)]
     if seen.size == 0:
         return None
-    counts, edges = np.histogram(seen, _BINS)
+    low, high = float(seen.min()), float(seen.max())
+    share = np.linspace(0, 1, _BINS + 1)
+    edges = low * (1 - share) + high * share  # high - low may be too large for a float, or too small for the bins
+    counts, _ = np.histogram(seen, np.maximum.accumulate(edges))
+    with np.errstate(over="ignore"):
+        mean, deviation = seen.mean(), seen.std()
     return Numbers(
         missing=float(np.isnan(values).mean()),
-        lowest=float(seen.min()),
-        highest=float(seen.max()),
-        mean=float(seen.mean()),
-        deviation=float(seen.std()),
-        quantiles=tuple(np.quantile(seen, np.linspace(0, 1, 21)).tolist()),
-        edges=tuple(edges.tolist()),
+        lowest=low,
+        highest=high,
+        mean=_finite(mean),
+        deviation=_finite(deviation),
+        quantiles=tuple(np.quantile(seen, share, method="inverted_cdf").tolist()),
+        edges=tuple(np.maximum.accumulate(edges).tolist()),
         counts=tuple(counts.tolist()),
     )
+
+
+def _finite(value: float) -> float:
+    """Return a number that JSON can hold: the largest float64 where a sum went beyond it."""
+    return float(np.nan_to_num(value, nan=np.finfo(np.float64).max))
 
 
 def _categories(values: NDArray[Any]) -> Categories | None:

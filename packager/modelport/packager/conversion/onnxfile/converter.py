@@ -72,4 +72,5 @@ def _candidate(
             versions={"numpy": np.__version__, "onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__},
         ),
         only_sample=True,
+        drawn=sample is None,
     )
