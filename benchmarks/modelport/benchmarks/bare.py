@@ -27,7 +27,7 @@ class _State:
 
 
 def open_session(model: str) -> Any:
-    """Return a session as the runtime opens one: a single thread, no arena."""
+    """Return a session with a single thread and no arena, as the runtime opens one for a small model."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = options.enable_mem_pattern = False

@@ -1,12 +1,13 @@
 """`make bench`: what the runtime adds to the engine, in process and over HTTP, on the main job's package.
 
-Each line's sides run alternately in one run, `_ROUNDS` times; a side's figure is the best of its rounds, and what
-counts is the ratio to the bare side.
+The sides of a block run alternately in one run, `_ROUNDS` times. A side's figures are the best of its rounds: the
+median of its calls, and how many calls it answers a second; what counts is the ratio of the medians.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import platform
 import signal
 import socket
@@ -15,7 +16,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -37,7 +38,15 @@ _REQUESTS: Final = 1_500
 _CONNECTIONS: Final = 8
 _THOUSAND: Final = 1_000
 
-Rounds = dict[str, list[float]]
+
+class Round(NamedTuple):
+    """One round of one side: the median microseconds of a call, and calls a second."""
+
+    median: float
+    per_second: float
+
+
+Rounds = dict[str, list[Round]]
 
 
 def main(output: Path = Path("out/bench")) -> int:
@@ -47,12 +56,12 @@ def main(output: Path = Path("out/bench")) -> int:
     package = _package(flights, output)
     scorer = load(package)
     tables = {
-        "in process, one row (us)": _in_process(scorer, package, flights.held_out.iloc[:1], 2_000),
-        "in process, 1,000 rows (us)": _in_process(scorer, package, flights.held_out.iloc[:_THOUSAND], 20),
+        "in process, one row": _in_process(scorer, package, flights.held_out.iloc[:1], 2_000),
+        "in process, 1,000 rows": _in_process(scorer, package, flights.held_out.iloc[:_THOUSAND], 20),
         **_over_http(scorer, package, flights.held_out.iloc[:1], output),
     }
     print(f"CPU {cpu.fingerprint()}, Python {platform.python_version()}, {scorer.engine.description}")
-    print(f"best of {_ROUNDS} alternated rounds; ratio to the first line of each block")
+    print(f"best of {_ROUNDS} alternated rounds; the ratio is that of the medians to the first line of each block")
     for title, rounds in tables.items():
         _show(title, rounds)
     (output / "overhead.json").write_text(json.dumps(tables, indent=1) + "\n", encoding="utf-8")
@@ -83,7 +92,7 @@ def _in_process(scorer: Scorer, package: Path, frame: Any, calls: int) -> Rounds
             "scorer.score, records": lambda: scorer.score(records),
             "scorer.score, data frame": lambda: scorer.score(frame),
         },
-        lambda call: _best_call(call, calls),
+        lambda call: _called(call, calls),
     )
 
 
@@ -93,20 +102,20 @@ def _over_http(scorer: Scorer, package: Path, frame: Any, output: Path) -> dict[
     with serving(package, output / "server.log") as server, _bare_server(package) as port:
         places = {"bare Granian handler": ("127.0.0.1", port), "modelport serve": (server.host, server.port)}
 
-        def one_by_one(place: tuple[str, int]) -> float:
-            return float(np.median(http_load.load(*place, request, connections=1, requests=_REQUESTS).latencies)) * 1e6
+        def over(connections: int) -> Callable[[tuple[str, int]], Round]:
+            def measure(place: tuple[str, int]) -> Round:
+                done = http_load.load(*place, request, connections=connections, requests=_REQUESTS)
+                return Round(float(np.median(done.latencies)) * 1e6, done.per_second)
 
-        def together(place: tuple[str, int]) -> float:
-            done = http_load.load(*place, request, connections=_CONNECTIONS, requests=2 * _REQUESTS)
-            return 1e6 / done.per_second
+            return measure
 
         return {
-            "HTTP, one row, one connection (p50, us)": _alternate(places, one_by_one),
-            f"HTTP, one row, {_CONNECTIONS} connections (us a request)": _alternate(places, together),
+            "HTTP, one row, one connection": _alternate(places, over(1)),
+            f"HTTP, one row, {_CONNECTIONS} connections": _alternate(places, over(_CONNECTIONS)),
         }
 
 
-def _alternate(sides: dict[str, Any], measure: Callable[[Any], float]) -> Rounds:
+def _alternate(sides: dict[str, Any], measure: Callable[[Any], Round]) -> Rounds:
     """Measure all sides in turn, round by round; the first round warms up."""
     rounds: Rounds = {name: [] for name in sides}
     for number in range(_ROUNDS + 1):
@@ -117,11 +126,14 @@ def _alternate(sides: dict[str, Any], measure: Callable[[Any], float]) -> Rounds
     return rounds
 
 
-def _best_call(call: Callable[[], Any], calls: int) -> float:
+def _called(call: Callable[[], Any], times: int) -> Round:
+    each = np.empty(times)
     began = time.perf_counter()
-    for _ in range(calls):
+    for number in range(times):
+        start = time.perf_counter()
         call()
-    return (time.perf_counter() - began) / calls * 1e6
+        each[number] = time.perf_counter() - start
+    return Round(float(np.median(each)) * 1e6, times / (time.perf_counter() - began))
 
 
 def _body(scorer: Scorer, frame: Any) -> bytes:
@@ -141,7 +153,7 @@ def _bare_server(package: Path) -> Iterator[int]:
         port = int(probe.getsockname()[1])
     process = subprocess.Popen(  # noqa: S603  our own module
         [sys.executable, "-m", "modelport.benchmarks.bare", str(port)],
-        env={"BARE_MODEL": str(package / "model.onnx"), "PATH": "/usr/bin:/bin"},
+        env={**os.environ, "BARE_MODEL": str(package / "model.onnx")},
     )
     try:
         yield port
@@ -151,11 +163,12 @@ def _bare_server(package: Path) -> Iterator[int]:
 
 
 def _show(title: str, rounds: Rounds) -> None:
-    print(f"\n{title}")
-    best = {name: min(values) for name, values in rounds.items()}
-    first = next(iter(best.values()))
-    for name, value in best.items():
-        print(f"  {name:<32}{value:>12,.1f}   {value / first:>6.2f}x")
+    print(f"\n{title:<34}{'p50, us':>12}{'calls/s':>12}{'ratio':>9}")
+    medians = {name: min(entry.median for entry in values) for name, values in rounds.items()}
+    first = next(iter(medians.values()))
+    for name, median in medians.items():
+        rate = max(entry.per_second for entry in rounds[name])
+        print(f"  {name:<32}{median:>12,.1f}{rate:>12,.0f}{median / first:>8.2f}x")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _READY: Final = re.compile(r"at http://(?P<host>[^:\s]+):(?P<port>\d+)")
+_START_SECONDS: Final = 60
 _STOP_SECONDS: Final = 30
 
 
@@ -23,7 +25,7 @@ class Server(NamedTuple):
 
     host: str
     port: int
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
 
     def stop(self) -> int:
         """Ask the server to drain and stop; return its exit code. Raises `TimeoutExpired` if it does not stop."""
@@ -33,39 +35,32 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def serving(
-    package: Path, log: Path, *, command: tuple[str, ...] = ("-m", "modelport.runtime.server")
-) -> Iterator[Server]:
+def serving(package: Path, log: Path) -> Iterator[Server]:
     """Serve `package` on a free port of the loopback address while the block runs; what the server says goes to `log`.
 
     Raises `RuntimeError` with the server's own words if it does not become ready.
     """
     settings = {"MODELPORT_PACKAGE": str(package), "MODELPORT_HOST": "127.0.0.1", "MODELPORT_PORT": "0"}
-    with log.open("w", encoding="utf-8") as sink:
-        process = subprocess.Popen(  # noqa: S603  our own interpreter and module
-            [sys.executable, *command],
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "modelport.runtime.server"],
             env={**os.environ, **settings},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
+            stderr=sink,
         )
-        server: Server | None = None
         try:
-            server = _ready(process, sink)
-            yield server
+            yield _ready(process, log)
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-            _, rest = process.communicate(timeout=_STOP_SECONDS)
-            sink.write(rest or "")
+                process.wait(_STOP_SECONDS)
 
 
-def _ready(process: subprocess.Popen[str], sink: object) -> Server:
-    said: list[str] = []
-    for line in process.stderr or ():
-        said.append(line)
-        sink.write(line)  # type: ignore[attr-defined]
-        if (found := _READY.search(line)) is not None:
+def _ready(process: subprocess.Popen[bytes], log: Path) -> Server:
+    deadline = time.monotonic() + _START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        if (found := _READY.search(log.read_text(encoding="utf-8"))) is not None:
             return Server(found["host"], int(found["port"]), process)
-    raise RuntimeError(f"the server did not become ready: {''.join(said).strip()}")
+        time.sleep(0.02)
+    raise RuntimeError(f"the server did not become ready: {log.read_text(encoding='utf-8').strip()}")
