@@ -27,7 +27,7 @@ from .contracts import contracts_for
 from .graph import categories, make_graph
 from .refused import refuse_known_wrong
 from .sample import layout_of
-from .structure import is_vectorizer, lookups, parts, unwrapped
+from .structure import is_vectorizer, lookups, numbered, parts, unwrapped
 from .thresholds import tree_groups
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class SklearnConverter:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what estimators say of names and types is not for the user of convert
             subject = _subject(model, layout_of(sample, model))
-            wanted = (contract,) if contract else contracts_for(unwrapped(model), subject.layout)
+            wanted = (contract,) if contract else contracts_for(subject.numbered, subject.layout)
         for each in wanted:
             yield functools.partial(subject.candidate, each)
 
@@ -85,7 +85,12 @@ class _Subject(msgspec.Struct, frozen=True):
         """Return the graph under `contract`, and what it is to be compared with."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return self._candidate(unwrapped(self.model), contract)
+            return self._candidate(self.numbered, contract)
+
+    @property
+    def numbered(self) -> Any:
+        """The estimator that answers, to read, with its columns numbered as in the layout."""
+        return numbered(unwrapped(self.model), list(self.layout.rows))
 
     def _candidate(self, inner: Any, contract: Contract) -> Candidate:
         proto = make_graph(inner, self.kind, self.layout, contract, self.widths)
@@ -110,9 +115,9 @@ class _Subject(msgspec.Struct, frozen=True):
             sample=self.layout.rows,
             null=self.layout.null,
             producer=_producer(self.model),
-            trees=tree_groups(inner, self.layout),
+            trees=tree_groups(unwrapped(self.model), self.layout),
             looked_up=_looked_up(inner, self.layout),
-            notes=(*_unused(proto.graph), *_text_notes(inner)),
+            notes=(*_unused(proto.graph), *_left_out(self.layout), *_text_notes(inner)),
         )
 
     def answer(self, rows: Rows) -> Arrays:
@@ -170,6 +175,10 @@ def _unused(graph: onnx.GraphProto) -> list[str]:
     used = {name for node in graph.node for name in node.input}
     names = [value.name for value in graph.input if value.name not in used]
     return [f"`{name}`: an input of the package since the sample has it; the model does not use it" for name in names]
+
+
+def _left_out(layout: Layout) -> list[str]:
+    return [f"`{name}`: left out of the sample, since the model was trained without it" for name in layout.left_out]
 
 
 def _text_notes(model: Any) -> list[str]:

@@ -49,6 +49,8 @@ _SINGLE_TREES: Final = (
     ensemble.GradientBoostingClassifier,
     ensemble.GradientBoostingRegressor,
     ensemble.AdaBoostClassifier,
+    ensemble.BaggingClassifier,
+    ensemble.BaggingRegressor,
 )
 _SHAPES: Final = {
     impute.SimpleImputer: imputer.infer_shape,

@@ -35,7 +35,7 @@ class Layout(NamedTuple):
     `columns` is empty for an array sample, which becomes the one input `X`; `dtype` is then the array's, `flat` says
     that it was a list of texts, and `features` names its columns where the estimator knows them. `missing` is what the
     sample holds where a text is missing (None or NaN: estimators tell them apart), `null` the text that stands for it
-    inside the graph.
+    inside the graph, `left_out` what of the sample's columns the estimator does not know.
     """
 
     rows: Rows
@@ -45,6 +45,7 @@ class Layout(NamedTuple):
     dtype: Any = None
     flat: bool = False
     features: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 from modelport.packager.errors import ConversionError
 
 from .layout import MATRIX, Column, Layout, is_missing, kind_of
-from .structure import is_encoder, parts
+from .structure import columns_of, is_encoder, parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,7 +50,9 @@ def _of_frame(frame: Any, model: Any) -> Layout:
     columns: list[Column] = []
     rows: Rows = {}
     absent: list[Any] = []
-    for name in frame.columns:
+    fitted = columns_of(model)
+    unknown = [] if fitted is None else [str(name) for name in frame.columns if name not in fitted]
+    for name in frame.columns if fitted is None else [name for name in frame.columns if name in fitted]:
         if not isinstance(name, str) or not name or name in rows:
             raise ConversionError(
                 f"sample: expected each column to have a name of its own, got `{name}`",
@@ -62,7 +64,8 @@ def _of_frame(frame: Any, model: Any) -> Layout:
         rows[name] = values.reshape(-1, 1)
         if values.dtype.kind == "O" and type(series.dtype).__name__ != "CategoricalDtype":
             absent += series[series.isna()].tolist()
-    return Layout(rows, tuple(columns), _missing_of(absent, model), _null_for(rows, model))
+    missing, null = _missing_of(absent, model), _null_for(rows, model)
+    return Layout(rows, tuple(columns), missing, null, left_out=tuple(unknown))
 
 
 def _of_array(matrix: NDArray[Any], model: Any) -> Layout:

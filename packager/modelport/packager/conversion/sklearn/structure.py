@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -137,6 +138,35 @@ def branches(transformer: ColumnTransformer) -> Iterator[tuple[str, Any, list[in
         chosen = [int(number) for number in numbers[name]] if step != "drop" else []
         if chosen:
             yield name, step, chosen
+
+
+def columns_of(model: Any) -> list[str] | None:
+    """Return the columns that a ColumnTransformer in front was fitted on by name; None for any other model."""
+    first = first_step(unwrapped(model))
+    names = getattr(first, "feature_names_in_", None) if isinstance(first, ColumnTransformer) else None
+    return None if names is None else [str(name) for name in names]
+
+
+def numbered(model: Any, names: Sequence[str]) -> Any:
+    """Return `model` with the columns of its ColumnTransformer numbered as in `names`, to read and not to run.
+
+    A ColumnTransformer finds named columns in any order, and those that it drops need not be there.
+    """
+    fitted = columns_of(model)
+    if fitted is None or fitted == list(names):
+        return model
+    if isinstance(model, Pipeline):
+        (name, first), *rest = steps_of(model)
+        twin = copy.copy(model)
+        twin.steps = [(name, numbered(first, names)), *rest]
+        return twin
+    place = {name: number for number, name in enumerate(names)}
+    twin = copy.copy(model)
+    twin._transformer_to_input_indices = {  # noqa: SLF001
+        name: [place[fitted[number]] for number in numbers if fitted[number] in place]
+        for name, numbers in model._transformer_to_input_indices.items()  # noqa: SLF001
+    }
+    return twin
 
 
 def lookups(model: Any, columns: Sequence[int]) -> Iterator[Lookup]:
