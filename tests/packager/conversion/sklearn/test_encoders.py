@@ -268,6 +268,15 @@ def test_one_encoder_may_take_text_and_numbers() -> None:
     assert np.array_equal(got["transformed"], expected["transformed"], equal_nan=True)
 
 
+def test_an_encoder_may_stand_in_front_of_a_frame(tmp_path: Path) -> None:
+    frame = FORMS["str"][["rooms", "city"]].dropna()
+    model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(frame, [0, 1] * 10)
+    made, scorer = packaged(model, frame, tmp_path / "model")
+    known = {spec.name: (spec.categories, spec.closed) for spec in made.plan.manifest.signature.inputs}
+    assert known == {"rooms": ((1, 2), True), "city": (("Basel", "Bern", "Genf"), True)}
+    assert scorer.score(frame)["label"].tolist() == model.predict(frame).tolist()
+
+
 def test_a_matrix_of_categories_that_cannot_be_closed_says_so_and_fails_the_call(tmp_path: Path) -> None:
     model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(TEXT, TARGET)
     made, scorer = packaged(model, TEXT, tmp_path / "model")

@@ -149,13 +149,13 @@ def _unknown_part(error: Exception, model: Any) -> str:
 
 
 def _types(model: Any, layout: Layout, contract: Contract) -> list[tuple[str, Any]]:
-    """Return what skl2onnx is told of its inputs: one a column before a ColumnTransformer, else one matrix."""
+    """Return what skl2onnx is told of its inputs: one a column where their types may differ, else one matrix."""
     kinds = layout.kinds
     floating = DoubleTensorType if contract == "float64" else FloatTensorType
     known = {"text": StringTensorType, "int": Int64TensorType, "bool": Int64TensorType, "float": floating}
     first = first_step(model)
-    if layout.columns and isinstance(first, ColumnTransformer):
-        exact = _encoded_only(first)
+    if layout.columns and (is_encoder(first) or isinstance(first, ColumnTransformer)):
+        exact = set(range(len(kinds))) if is_encoder(first) else _encoded_only(first)
         return [
             (column.name, known[kind if kind == "text" or number in exact else "float"]([None, 1]))
             for number, (column, kind) in enumerate(zip(layout.columns, kinds, strict=True))

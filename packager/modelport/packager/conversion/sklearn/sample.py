@@ -53,7 +53,7 @@ def _of_frame(frame: Any, model: Any) -> Layout:
     fitted = columns_of(model)
     unknown = [] if fitted is None else [str(name) for name in frame.columns if name not in fitted]
     for name in frame.columns if fitted is None else [name for name in frame.columns if name in fitted]:
-        if not isinstance(name, str) or not name or name in rows:
+        if not isinstance(name, str) or not name or list(frame.columns).count(name) > 1:
             raise ConversionError(
                 f"sample: expected each column to have a name of its own, got `{name}`",
                 hint="rename the data frame's columns, or give an array",
