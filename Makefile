@@ -1,4 +1,5 @@
-# The words that people and CI use. Everything installs into .venv; the locks hold exact versions with hashes.
+# The words that people and CI use. Everything installs into .venv; the locks hold exact versions with hashes, whole:
+# with --no-deps pip has nothing to resolve, and no release of today can change what is installed.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -46,10 +47,10 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: $(BIN)/python locks/run.txt pyproject.toml
-	$(PIP) install --require-hashes -r locks/run.txt
+	$(PIP) install --no-deps --require-hashes -r locks/run.txt
 	$(PIP) install --no-deps --no-build-isolation -e .
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.run locks/dev.txt
-	$(PIP) install --require-hashes -r locks/dev.txt
+	$(PIP) install --no-deps --require-hashes -r locks/dev.txt
 	touch $@
