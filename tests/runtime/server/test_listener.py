@@ -12,11 +12,20 @@ import pytest
 
 from modelport.runtime.errors import InvalidSettingError
 from modelport.runtime.server import listener
+from modelport.runtime.server.app import App
+from modelport.runtime.server.worker import _Server
 
 
 def test_port_0_takes_a_free_port_and_the_url_says_which() -> None:
     with listener.bind("127.0.0.1", 0) as door:
         assert listener.url(door) == f"http://127.0.0.1:{door.getsockname()[1]}"
+
+
+def test_a_worker_that_takes_the_door_leaves_it_non_blocking_for_the_others() -> None:
+    with listener.bind("127.0.0.1", 0) as door, socket.socket(fileno=os.dup(door.fileno())) as inherited:
+        assert not os.get_blocking(door.fileno())
+        _Server(App.__new__(App), inherited)._init_shared_socket()
+        assert not os.get_blocking(door.fileno())
 
 
 def test_an_address_of_ipv6_stands_in_brackets() -> None:
@@ -33,12 +42,12 @@ def test_an_address_in_use_is_refused() -> None:
         door.listen()
         port = door.getsockname()[1]
         message = f"address `127.0.0.1:{port}`: expected a free one, got {os.strerror(errno.EADDRINUSE)}"
-        with pytest.raises(InvalidSettingError, match=f"^{re.escape(message)}$"):
+        with pytest.raises(InvalidSettingError, match=f"(?m)^{re.escape(message)}$"):
             listener.bind("127.0.0.1", port)
 
 
 def test_a_host_that_is_none_is_refused() -> None:
-    with pytest.raises(InvalidSettingError, match=r"^address `256\.0\.0\.1`: expected one of this machine, got "):
+    with pytest.raises(InvalidSettingError, match=r"(?m)^address `256\.0\.0\.1`: expected one of this machine, got "):
         listener.bind("256.0.0.1", 0)
 
 

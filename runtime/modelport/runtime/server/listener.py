@@ -37,6 +37,7 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted connections inherit it
+        listener.settimeout(0)  # non-blocking: a flag of the socket itself, so it holds for every worker
         listener.bind(address)
     except OSError as error:
         listener.close()

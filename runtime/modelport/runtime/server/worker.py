@@ -106,7 +106,9 @@ class _Server(Server):  # type: ignore[misc]  # granian is untyped here
         self._door = door
 
     def _init_shared_socket(self) -> None:
-        self._shd = SocketHolder(self._door.dup().detach(), uds=False, backlog=listener.BACKLOG)
+        # `socket.dup` would make the socket block, for all workers: one that loses the race for a connection then waits
+        # in `accept` for the next, and so do its requests.
+        self._shd = SocketHolder(os.dup(self._door.fileno()), uds=False, backlog=listener.BACKLOG)
         self._ssp = None
 
 
