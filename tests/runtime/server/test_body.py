@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from modelport.runtime.errors import InvalidInputError
 from modelport.runtime.server import body
+from modelport.runtime.server.body import Body
 from modelport.runtime.server.errors import BodyTooLargeError, LengthRequiredError, UnsupportedEncodingError
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ CHUNKED = {"transfer-encoding": "chunked"}
 
 
 def read(headers: dict[str, str], source: Pieces, limit: int = 10) -> bytes:
-    return asyncio.run(body.read(headers, source, limit))
+    return asyncio.run(Body(headers, source).read(limit))
 
 
 @pytest.mark.parametrize("headers", [{"content-length": "10"}, CHUNKED, {**CHUNKED, "content-encoding": "Identity"}])
@@ -46,47 +48,76 @@ def test_a_body_of_the_limit_is_read(headers: dict[str, str]) -> None:
 
 def test_a_body_that_says_that_it_is_longer_is_refused_unread() -> None:
     source = Pieces(b"0" * 11)
-    with pytest.raises(BodyTooLargeError, match=r"^body: expected at most 10 bytes, got 11$"):
+    with pytest.raises(BodyTooLargeError, match=r"(?m)^body: expected at most 10 bytes, got 11$"):
         read({"content-length": "11"}, source)
     assert source.read == 0
 
 
 def test_a_body_in_chunks_is_refused_once_it_is_longer() -> None:
     source = Pieces(b"0" * 8, b"0" * 8, b"0" * 8)
-    with pytest.raises(BodyTooLargeError, match=r"^body: expected at most 10 bytes, got more$"):
+    with pytest.raises(BodyTooLargeError, match=r"(?m)^body: expected at most 10 bytes, got more$"):
         read(CHUNKED, source)
     assert source.read == 2
 
 
 def test_a_body_of_unknown_length_is_refused() -> None:
-    with pytest.raises(LengthRequiredError, match=r"^body: expected a `Content-Length` or chunks, got neither$"):
+    with pytest.raises(LengthRequiredError, match=r"(?m)^body: expected a `Content-Length` or chunks, got neither$"):
         read({}, Pieces())
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip", "br", "nonsense", ""])
 def test_a_compressed_body_is_refused(encoding: str) -> None:
     message = f"body: expected it uncompressed, got encoding `{encoding}`"
-    with pytest.raises(UnsupportedEncodingError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(UnsupportedEncodingError, match=f"(?m)^{re.escape(message)}$"):
         read({"content-length": "3", "content-encoding": encoding}, Pieces(b"abc"))
 
 
 def test_chunks_of_a_compressed_body_are_refused() -> None:
     message = "body: expected plain chunks, got encoding `gzip, chunked`"
-    with pytest.raises(UnsupportedEncodingError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(UnsupportedEncodingError, match=f"(?m)^{re.escape(message)}$"):
         read({"transfer-encoding": "gzip, chunked"}, Pieces(b"abc"))
 
 
 def test_what_is_left_of_a_refused_body_is_forgotten_up_to_its_end() -> None:
     source = Pieces(b"0", b"0", b"", b"0")
-    asyncio.run(body.discard(source))
+    asyncio.run(Body(CHUNKED, source).discard())
     assert source.read == 3
+
+
+@pytest.mark.parametrize(
+    ("headers", "unread"),
+    [({}, False), ({"content-length": "0"}, False), ({"content-length": "3"}, True), (CHUNKED, True)],
+)
+def test_a_body_that_is_announced_is_unread_until_it_is_read(headers: dict[str, str], *, unread: bool) -> None:
+    announced = Body(headers, Pieces(b"abc"))
+    assert announced.unread == unread
+    if unread:
+        assert asyncio.run(announced.read(3)) == b"abc"
+        assert not announced.unread
+
+
+@pytest.mark.parametrize("headers", [{}, {"content-length": "3"}, CHUNKED, {**CHUNKED, "content-encoding": "gzip"}])
+def test_a_refused_body_stays_unread(headers: dict[str, str]) -> None:
+    refused = Body(headers, Pieces(b"abc"))
+    with pytest.raises(InvalidInputError):
+        asyncio.run(refused.read(2))
+    assert refused.unread
 
 
 def test_a_client_that_never_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     class Endless(Pieces):
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            yield b"0"
+            async for piece in super().__aiter__():
+                yield piece
             await asyncio.Event().wait()
 
     monkeypatch.setattr(body, "_LINGER", 0.0)
-    asyncio.run(body.discard(Endless()))
+    source = Endless(b"0", b"0")
+
+    async def discard_in_time() -> bool:
+        discarding = asyncio.create_task(Body(CHUNKED, source).discard())
+        done, _ = await asyncio.wait({discarding}, timeout=30)
+        return discarding in done
+
+    assert asyncio.run(discard_in_time())
+    assert source.read == 2

@@ -10,14 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
-from . import body
-from .errors import BodyTooLargeError
+from .body import Body, Source
 from .responses import Response, failed
 from .v2 import endpoints, routes
 
 if TYPE_CHECKING:
     from modelport.runtime.dataplane import DataPlane, Pace
 
+    from .body import Headers
     from .traffic import Traffic
 
 
@@ -33,11 +33,11 @@ class Scope(Protocol):
         """The path, its percent escapes decoded."""
 
     @property
-    def headers(self) -> body.Headers:
+    def headers(self) -> Headers:
         """The headers."""
 
 
-class Exchange(body.Source, Protocol):
+class Exchange(Source, Protocol):
     """The rest of a request, and the way back to the client."""
 
     def response_bytes(self, status: int, headers: list[tuple[str, str]], content: bytes, /) -> None:
@@ -58,38 +58,37 @@ class App:
     async def __rsgi__(self, scope: Scope, exchange: Exchange) -> None:
         """Answer one request, whatever happens."""
         self._traffic.begin()
-        unread = False
+        body = Body(scope.headers, exchange)
         try:
-            response = await self._answer(scope, exchange)
+            response = await self._answer(scope, body)
         except Exception as error:  # noqa: BLE001  the one place where every error becomes an answer
             response = failed(error)
-            unread = isinstance(error, BodyTooLargeError)
         headers = list(response.headers)
-        if self._plane.draining:
+        if self._plane.draining or body.unread:
             headers.append(("connection", "close"))
         exchange.response_bytes(response.status, headers, response.body)
         self._traffic.answer()
-        if unread:
-            await body.discard(exchange)
+        if body.unread:
+            await body.discard()
 
-    async def _answer(self, scope: Scope, exchange: Exchange) -> Response:
+    async def _answer(self, scope: Scope, body: Body) -> Response:
         route = routes.find(scope.method, scope.path)
         if route.endpoint != "infer":
             return endpoints.look(self._plane, route)
         try:
-            return await self._score(route, scope, exchange)
+            return await self._score(route, scope.headers, body)
         except Exception as error:
             self._plane.counters.fail(error)
             raise
 
-    async def _score(self, route: routes.Route, scope: Scope, exchange: Exchange) -> Response:
-        content = await body.read(scope.headers, exchange, self._limit)
+    async def _score(self, route: routes.Route, headers: Headers, body: Body) -> Response:
+        content = await body.read(self._limit)
         if self._pace.is_quick(len(content)):
-            return self._infer(route, scope.headers, content)
+            return self._infer(route, headers, content)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._infer, route, scope.headers, content)
+        return await loop.run_in_executor(self._thread, self._infer, route, headers, content)
 
-    def _infer(self, route: routes.Route, headers: body.Headers, content: bytes) -> Response:
+    def _infer(self, route: routes.Route, headers: Headers, content: bytes) -> Response:
         begun = perf_counter()
         try:
             return endpoints.infer(self._plane, route, headers, content)

@@ -1,4 +1,4 @@
-"""Reads a request's body, never more of it than the limit."""
+"""A request's body: read whole up to the limit, or else forgotten."""
 
 from __future__ import annotations
 
@@ -32,46 +32,58 @@ class Source(Protocol):
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
 
-async def read(headers: Headers, source: Source, limit: int) -> bytes:
-    """Return the body.
+class Body:
+    """The body of one request. `unread` says whether the client may still be sending it."""
 
-    Raises `BodyTooLargeError` as soon as it is known to have more than `limit` bytes, `LengthRequiredError` where
-    there is neither a length nor chunks, `UnsupportedEncodingError` for a compressed one.
-    """
-    encoding = headers.get("content-encoding")
-    if encoding is not None and encoding.lower() != "identity":
-        raise UnsupportedEncodingError(f"body: expected it uncompressed, got encoding `{shortened(encoding, 40)}`")
-    length = headers.get("content-length")
-    if length is not None:  # the server has checked that it is one number, and holds the client to it
+    def __init__(self, headers: Headers, source: Source) -> None:
+        self._headers = headers
+        self._source = source
+        self._length = headers.get("content-length")
+        self._transfer = headers.get("transfer-encoding")
+        self.unread = self._transfer is not None or self._length not in (None, "0")
+
+    async def read(self, limit: int) -> bytes:
+        """Return the body.
+
+        Raises `BodyTooLargeError` as soon as it is known to have more than `limit` bytes, `LengthRequiredError` where
+        there is neither a length nor chunks, `UnsupportedEncodingError` for a compressed one.
+        """
+        encoding = self._headers.get("content-encoding")
+        if encoding is not None and encoding.lower() != "identity":
+            raise UnsupportedEncodingError(f"body: expected it uncompressed, got encoding `{shortened(encoding, 40)}`")
+        content = await (self._chunks(limit) if self._length is None else self._measured(self._length, limit))
+        self.unread = False
+        return content
+
+    async def discard(self) -> None:
+        """Read and forget what the client still sends, for a while, so that it lives to see its answer.
+
+        A connection that is closed with unread bytes is reset, and the answer with it.
+        """
+        with contextlib.suppress(TimeoutError, RuntimeError):  # RuntimeError: nothing left that could be read
+            async with asyncio.timeout(_LINGER):
+                async for piece in self._source:
+                    if not piece:
+                        break
+
+    async def _measured(self, length: str, limit: int) -> bytes:
+        # The server has checked that `length` is one number, and holds the client to it.
         if int(length) > limit:
             raise BodyTooLargeError(f"body: expected at most {limit} bytes, got {shortened(length, 40)}")
-        return await source()
-    transfer = headers.get("transfer-encoding")
-    if transfer is None:
-        raise LengthRequiredError("body: expected a `Content-Length` or chunks, got neither")
-    if transfer.lower() != "chunked":
-        raise UnsupportedEncodingError(f"body: expected plain chunks, got encoding `{shortened(transfer, 40)}`")
-    return await _chunks(source, limit)
+        return await self._source()
 
-
-async def discard(source: Source) -> None:
-    """Read and forget what the client still sends, for a while, so that it lives to see its answer.
-
-    A connection that is closed with unread bytes is reset, and the answer with it.
-    """
-    with contextlib.suppress(TimeoutError, RuntimeError):  # RuntimeError: nothing left that could be read
-        async with asyncio.timeout(_LINGER):
-            async for piece in source:
-                if not piece:
-                    break
-
-
-async def _chunks(source: Source, limit: int) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    async for piece in source:
-        size += len(piece)
-        if size > limit:
-            raise BodyTooLargeError(f"body: expected at most {limit} bytes, got more")
-        pieces.append(piece)
-    return b"".join(pieces)
+    async def _chunks(self, limit: int) -> bytes:
+        if self._transfer is None:
+            self.unread = True  # HTTP knows of none, but something may follow
+            raise LengthRequiredError("body: expected a `Content-Length` or chunks, got neither")
+        if self._transfer.lower() != "chunked":
+            got = shortened(self._transfer, 40)
+            raise UnsupportedEncodingError(f"body: expected plain chunks, got encoding `{got}`")
+        pieces: list[bytes] = []
+        size = 0
+        async for piece in self._source:
+            size += len(piece)
+            if size > limit:
+                raise BodyTooLargeError(f"body: expected at most {limit} bytes, got more")
+            pieces.append(piece)
+        return b"".join(pieces)

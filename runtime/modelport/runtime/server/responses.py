@@ -67,8 +67,6 @@ def _headers(error: ModelportError) -> Sequence[tuple[str, str]]:
         return (("allow", ", ".join(error.allowed)),)
     if isinstance(error, UnsupportedEncodingError):
         return (("accept-encoding", "identity"),)
-    if isinstance(error, BodyTooLargeError | LengthRequiredError):
-        return (("connection", "close"),)  # there may be a body that nobody reads
     return ()
 
 
