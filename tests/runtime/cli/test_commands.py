@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -10,20 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from modelport.runtime.cli.app import run
-from modelport.runtime.cli.commands import extra_of, summary
+from modelport.runtime.cli.commands import summary
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-REQUIREMENTS = [
-    "numpy<3,>=1.26",
-    'typer<1,>=0.15; extra == "cli"',
-    'modelport[cli]; extra == "parquet"',
-    'pyarrow>=17; extra == "parquet"',
-    "PyYAML>=6; python_version > '3' and extra == 'packager'",
-    'protobuf>=6; extra == "packager"',
-    'scikit_learn>=1.5; extra == "sklearn"',
-]
 
 
 @pytest.fixture
@@ -38,38 +29,47 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    ("module", "extra"),
-    [
-        ("pyarrow.parquet", "parquet"),
-        ("typer", "cli"),
-        ("yaml", "packager"),
-        ("google.protobuf", "packager"),
-        ("sklearn.pipeline", "sklearn"),
-        ("numpy", None),
-        ("unheard", None),
-    ],
-)
-def test_the_extra_that_brings_a_module_is_found_in_the_metadata(module: str, extra: str | None) -> None:
-    assert extra_of(module, REQUIREMENTS) == extra
+WHEN = {"loaded": "import {}\n", "run": "def command():\n    import {}\n"}
 
 
+@pytest.mark.parametrize("source", WHEN.values(), ids=WHEN)
 @pytest.mark.parametrize(
-    ("module", "hint"), [("pyarrow", 'pip install "modelport[parquet]"'), ("unheard", "pip install unheard")]
+    ("module", "hint"), [("pyarrow", '\nhint: pip install "modelport[parquet]"\n'), ("unheard", "")]
 )
-def test_a_command_whose_module_lacks_something_says_what_to_install(
-    install: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], module: str, hint: str
+def test_a_command_that_lacks_something_says_what_to_install(
+    install: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    source: str,
+    module: str,
+    hint: str,
 ) -> None:
-    (install / "lacking.py").write_text(f"import {module}\n")
+    (install / "lacking.py").write_text(source.format(module))
     monkeypatch.setitem(sys.modules, module, None)
     assert run(["extra-command"]) == 1
-    assert capsys.readouterr().err == (
-        f"error: command `extra-command`: expected the module `{module}`, which is not installed\n\nhint: {hint}\n"
+    assert capsys.readouterr().err == f"error: command `extra-command`: expected `{module}` to be installed\n{hint}"
+
+
+def test_convert_without_the_packagers_libraries_says_which_extra_brings_them(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(('yaml', 'onnx', 'sklearn', 'skl2onnx')));"
+        "from modelport.runtime.cli.app import run; sys.exit(run(['convert', 'm.onnx', '-o', 'x']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(
+        r"error: command `convert`: expected `[a-z0-9]+` to be installed\n\n"
+        r'hint: pip install "modelport\[packager\]"\n',
+        done.stderr,
     )
 
 
-def test_a_module_of_ours_that_is_missing_is_our_fault(install: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (install / "lacking.py").write_text("import modelport.nowhere\n")
+@pytest.mark.parametrize("source", WHEN.values(), ids=WHEN)
+def test_a_module_of_ours_that_is_missing_is_our_fault(
+    install: Path, capsys: pytest.CaptureFixture[str], source: str
+) -> None:
+    (install / "lacking.py").write_text(source.format("modelport.nowhere"))
     assert run(["extra-command"]) == 2
     assert capsys.readouterr().err.startswith("error: internal: ModuleNotFoundError: No module named 'modelport.")
 
@@ -96,4 +96,5 @@ def test_the_help_imports_no_command() -> None:
         "modelport.runtime.cli.app",
         "modelport.runtime.cli.commands",
         "modelport.runtime.errors",
+        "modelport.runtime.extras",
     ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 import msgspec
 
 from modelport.runtime.errors import MissingExtraError, UnknownNameError
+from modelport.runtime.extras import needed_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -96,24 +97,17 @@ def converter_for(model: Any) -> Converter:
     found: Mapping[str, Any] = {entry.name: entry for entry in entry_points(group=GROUP)}
     for name, entry in sorted(found.items()):
         try:
-            converter = cast("Converter", entry.load()())
-        except ModuleNotFoundError as error:
+            with needed_by(f"converter `{name}`"):
+                converter = cast("Converter", entry.load()())
+        except MissingExtraError:
             if name == framework_of(model):
-                raise MissingExtraError(
-                    f"converter `{name}`: expected `{error.name}` to be installed", hint=how_to_install(name)
-                ) from error
+                raise
             continue
         if converter.accepts(model):
             return converter
     known = ", ".join(sorted(found))
     kind = f"{type(model).__module__}.{type(model).__qualname__}"
     raise UnknownNameError(f"model of type `{kind}`: expected one of a framework with a converter ({known})")
-
-
-def how_to_install(module: str) -> str:
-    """Return the command that installs a missing module: by the extra of the framework where there is one."""
-    top = module.partition(".")[0]
-    return f'pip install "modelport[{top}]"' if top in entry_points(group=GROUP).names else f"pip install {top}"
 
 
 def framework_of(model: Any) -> str:

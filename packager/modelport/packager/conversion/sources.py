@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from modelport.packager.conversion import how_to_install
 from modelport.packager.errors import ConversionError, UntrustedPickleError
 from modelport.runtime.errors import MissingExtraError
+from modelport.runtime.extras import missing_extra, needed_by
 
 _PICKLES: Final = (".joblib", ".pkl", ".pickle")
 #: How the names of files that hold a model end.
@@ -57,15 +57,12 @@ def _unpickled(path: Path, *, trusted: bool) -> Any:
             hint="if you made it yourself, or trust who did: --trust-pickle",
         )
     try:
-        import joblib  # noqa: PLC0415  comes with scikit-learn
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"model `{path}`: expected `joblib` to be installed", hint=how_to_install("sklearn")
-        ) from error
-    try:
-        return joblib.load(path)
-    except ModuleNotFoundError as error:
-        raise _missing(f"model `{path}`", error) from error
+        with needed_by(f"model `{path}`"):
+            import joblib  # noqa: PLC0415  comes with scikit-learn
+
+            return joblib.load(path)
+    except MissingExtraError:
+        raise
     except OSError as error:
         raise ConversionError(f"model `{path}`: expected a readable file, got {error.strerror or error}") from error
     except Exception as error:  # a damaged pickle raises anything
@@ -83,11 +80,9 @@ def _attribute(module: str, attribute: str, folder: Path) -> Any:
     except ModuleNotFoundError as error:
         if error.name and (module == error.name or module.startswith(f"{error.name}.")):
             raise ConversionError(f"model: expected a module `{module}`, got none of that name") from error
-        raise _missing(f"module `{module}`", error) from error
+        raise (missing_extra(f"module `{module}`", error) or _not_imported(module, error)) from error
     except (Exception, SystemExit) as error:  # whatever the user's own code raises
-        raise ConversionError(
-            f"module `{module}`: expected to be imported, got {type(error).__name__}: {error}"
-        ) from error
+        raise _not_imported(module, error) from error
     if not hasattr(found, attribute):
         raise ConversionError(f"module `{module}`: expected `{attribute}`, got a module without it")
     value = getattr(found, attribute)
@@ -101,7 +96,5 @@ def _attribute(module: str, attribute: str, folder: Path) -> Any:
         ) from error
 
 
-def _missing(subject: str, error: ModuleNotFoundError) -> MissingExtraError:
-    return MissingExtraError(
-        f"{subject}: expected `{error.name}` to be installed", hint=how_to_install(error.name or "")
-    )
+def _not_imported(module: str, error: BaseException) -> ConversionError:
+    return ConversionError(f"module `{module}`: expected to be imported, got {type(error).__name__}: {error}")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ast
-import re
-from importlib.metadata import EntryPoint, entry_points, requires
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from modelport.runtime.errors import MissingExtraError, UnknownNameError, named
+from modelport.runtime.errors import UnknownNameError, named
+from modelport.runtime.extras import needed_by
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 GROUP: Final = "modelport.commands"
 # The way of a model comes first in the list of commands, the rest follows by name.
 _FIRST: Final = ("convert", "inspect", "check", "score", "serve")
-# Where a module is called otherwise than the distribution that brings it.
-_DISTRIBUTIONS: Final = {"google": "protobuf", "sklearn": "scikit-learn", "yaml": "pyyaml"}
-_REQUIREMENT: Final = re.compile(r"([A-Za-z0-9._-]+).*;.*extra == ['\"]([^'\"]+)['\"]")
 
 
 class CommandGroup(TyperGroup):
@@ -56,17 +53,6 @@ def summary(entry: EntryPoint) -> str:
     return ""
 
 
-def extra_of(module: str, requirements: list[str]) -> str | None:
-    """Return the first extra of `requirements` (PEP 508) that brings `module`, None if none does."""
-    top = module.partition(".")[0]
-    wanted = _normal(_DISTRIBUTIONS.get(top, top))
-    for requirement in requirements:
-        found = _REQUIREMENT.match(requirement)
-        if found and _normal(found.group(1)) == wanted:
-            return found.group(2)
-    return None
-
-
 def _installed() -> Mapping[str, EntryPoint]:
     found = {entry.name: entry for entry in entry_points(group=GROUP)}
     first = [name for name in _FIRST if name in found]
@@ -74,21 +60,10 @@ def _installed() -> Mapping[str, EntryPoint]:
 
 
 def _load(entry: EntryPoint) -> Any:
-    try:
+    """Import the command; what it misses is named, whether that shows now or when it runs."""
+    subject = f"command `{entry.name}`"
+    with needed_by(subject):
         function = entry.load()
-    except ModuleNotFoundError as error:
-        missing = error.name or ""
-        if missing.partition(".")[0] == "modelport":
-            raise
-        extra = extra_of(missing, requires("modelport") or [])
-        raise MissingExtraError(
-            f"command `{entry.name}`: expected the module `{missing}`, which is not installed",
-            hint=f'pip install "modelport[{extra}]"' if extra else f"pip install {missing.partition('.')[0]}",
-        ) from error
     single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    single.command(entry.name, context_settings={"help_option_names": ["-h", "--help"]})(function)
+    single.command(entry.name, context_settings={"help_option_names": ["-h", "--help"]})(needed_by(subject)(function))
     return typer.main.get_command(single)
-
-
-def _normal(distribution: str) -> str:
-    return re.sub(r"[-_.]+", "-", distribution).lower()
