@@ -149,6 +149,14 @@ def test_missing_numbers_are_filled_as_by_the_original(imputer: Any, contract: s
     assert np.array_equal(got["transformed"], expected["transformed"].astype(exact), equal_nan=True)
 
 
+def test_filled_text_may_be_the_whole_answer() -> None:
+    data = np.array([["a", "x"], [np.nan, "y"], ["a", np.nan]], object)
+    made = candidate(SimpleImputer(strategy="most_frequent").fit(data), data)
+    assert made.signature.outputs[0].datatype == "BYTES"
+    expected, got = both(made, {"X": np.array([[None, "x"], ["b", None]], object)})
+    assert got["transformed"].tolist() == expected["transformed"].tolist() == [["a", "x"], ["b", "x"]]
+
+
 FRAME = pd.DataFrame(
     {
         "city": ["Bern", "Genf", None, "Bern", "Basel", None] * 5,
@@ -196,7 +204,7 @@ def test_columns_of_integers_and_booleans_stay_what_they_are(tmp_path: Path) -> 
     assert kinds["garden"] == ("BOOL", (), False)
     assert scorer.score(frame)["label"].tolist() == model.predict(frame).tolist()
     with pytest.raises(
-        InvalidInputError, match=r"^input `rooms`: expected one of 4 known categories, got 9 at \[0, 0\]$"
+        InvalidInputError, match=r"(?m)^input `rooms`: expected one of 4 known categories, got 9 at \[0, 0\]$"
     ):
         scorer.score(frame.iloc[:1].assign(rooms=9))
 

@@ -25,9 +25,9 @@ def contracts_for(model: Any, layout: Layout) -> tuple[Contract, ...]:
     it: in thresholds of its own, in trees behind a transformer whose float64 result is rounded only then, in
     categories that are no whole numbers.
     """
-    if not _holds_double(layout):
-        return ("float32",)
-    return ("float64", "float32") if _compares_in_double(model, layout) else ("float32", "float64")
+    if _holds_double(layout) and _compares_in_double(model, layout):
+        return ("float64", "float32")
+    return ("float32", "float64")
 
 
 def _holds_double(layout: Layout) -> bool:

@@ -80,7 +80,7 @@ def behind(model: Any, kind: Kind, answers: Arrays, labels: NDArray[Any]) -> NDA
         return np.full(len(labels), np.inf)
     if scores.shape[1] == 1:  # one side of zero or the other
         return np.where(labels == answers["label"], 0.0, np.abs(scores[:, 0]))
-    known = np.arange(scores.shape[1]) if is_clusterer(model) else np.asarray(model.classes_)
+    known = np.asarray(getattr(model, "classes_", np.arange(scores.shape[1])))  # clusters and mixtures count theirs
     chosen = labels.reshape(-1, 1) == known.reshape(1, -1)
     if chosen.shape != scores.shape:
         return np.full(len(labels), np.inf)
@@ -106,6 +106,8 @@ def _scores(model: Any) -> Callable[[Any], Any] | None:
     return None
 
 
-def _matrix(values: Any) -> NDArray[np.float64]:
+def _matrix(values: Any) -> NDArray[Any]:
+    """Return float64, or objects where there is text."""
     array = np.asarray(values.toarray() if hasattr(values, "toarray") else values)
-    return array.reshape(len(array), -1).astype(np.float64)
+    text = array.dtype.kind in "OU" and any(isinstance(value, str) for value in array.ravel().tolist())
+    return array.reshape(len(array), -1).astype(np.object_ if text else np.float64)
