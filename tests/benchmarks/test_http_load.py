@@ -60,5 +60,5 @@ def test_every_request_is_sent_once_and_measured(
 
 def test_an_answer_that_is_no_success_is_an_error(echo: http.server.ThreadingHTTPServer) -> None:
     request = http_load.request_bytes("/", b"")
-    with pytest.raises(ConnectionError, match=r"^expected status 200, got b'HTTP/1\.1 400 "):
+    with pytest.raises(ConnectionError, match=r"(?m)^expected status 200, got b'HTTP/1\.1 400 "):
         http_load.load("127.0.0.1", echo.server_port, request, connections=1, requests=1)

@@ -160,7 +160,7 @@ def test_columns_of_every_kind_and_their_missing_values_are_converted(last: Any,
     )
     agree(model, scorer.score(fresh), rows)
     message = 'input `plan`: expected one of 2 known categories, got "gold" at [0, 0]'
-    with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(message)}$"):
         scorer.score(fresh.iloc[:1].assign(plan="gold"))
 
 
@@ -187,7 +187,8 @@ WRONG = {
 @pytest.mark.parametrize("kind", WRONG)
 def test_kinds_that_convert_silently_wrong_are_refused_with_the_remedy(kind: str, tmp_path: Path) -> None:
     model, rows, target = WRONG[kind]
-    with pytest.raises(ConversionError, match=r"^`.*`: expected a conversion that answers the same, got ") as refused:
+    message = r"(?m)^`.*`: expected a conversion that answers the same, got "
+    with pytest.raises(ConversionError, match=message) as refused:
         convert(model.fit(rows, target), rows, output=tmp_path / "model")
     assert refused.value.hint
     assert not (tmp_path / "model").exists()
@@ -224,7 +225,7 @@ def test_the_same_model_gives_the_same_digest_and_the_original_is_not_touched(tm
 
 def test_an_estimator_that_was_never_fitted_is_refused(tmp_path: Path) -> None:
     message = "`LogisticRegression`: expected a fitted estimator, got one that was never fitted"
-    with pytest.raises(ConversionError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(ConversionError, match=f"(?m)^{re.escape(message)}$"):
         convert(LogisticRegression(), X, output=tmp_path / "model")
 
 
@@ -245,6 +246,6 @@ def test_a_file_whose_stem_is_no_name_wants_one() -> None:
     message = (
         "name: expected 1 to 128 letters, digits, `.`, `_`, `+` or `-`, the first a letter or digit, got `my model`"
     )
-    with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$") as refused:
+    with pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(message)}$") as refused:
         default_name("my model.onnx", "out")
     assert refused.value.hint == "give the package a name: --name"

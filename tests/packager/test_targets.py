@@ -56,20 +56,20 @@ def test_a_target_of_another_distribution_plans_and_acts(tmp_path: Path) -> None
 @pytest.mark.usefixtures("plugged")
 def test_an_unknown_target_lists_the_installed_ones() -> None:
     message = "target `cellar`: expected one of needy, shelf"
-    with pytest.raises(UnknownNameError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(UnknownNameError, match=f"(?m)^{re.escape(message)}$"):
         find_target("cellar")
 
 
 def test_without_any_target_installed_the_error_says_so() -> None:
     message = "target `aks`: expected an installed one, of which there is none"
-    with pytest.raises(UnknownNameError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(UnknownNameError, match=f"(?m)^{re.escape(message)}$"):
         find_target("aks")
 
 
 @pytest.mark.usefixtures("plugged")
 def test_a_target_whose_needs_are_missing_names_them() -> None:
     message = "target `needy`: expected no_such_library to be installed"
-    with pytest.raises(MissingExtraError, match=f"^{re.escape(message)}$") as caught:
+    with pytest.raises(MissingExtraError, match=f"(?m)^{re.escape(message)}$") as caught:
         find_target("needy")
     assert caught.value.hint == 'pip install "modelport[needy]"'
 

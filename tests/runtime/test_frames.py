@@ -48,7 +48,7 @@ ARROW = pa.table(ROWS)
 
 
 def refused(message: str) -> Any:
-    return pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$")
+    return pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(message)}$")
 
 
 def check_table(data: Any) -> None:
@@ -224,14 +224,14 @@ def test_what_does_not_fit_is_refused(signature: Signature, data: Any, message: 
 
 
 def test_arrays_that_stack_to_nothing_are_refused() -> None:
-    with pytest.raises(InvalidInputError, match=r"^array: expected rows of one length, got .+$"):
+    with pytest.raises(InvalidInputError, match=r"(?m)^array: expected rows of one length, got .+$"):
         to_inputs(TABLE, [np.zeros((2, 2)), np.zeros((2, 3))])
 
 
 def test_a_long_list_of_inputs_is_cut_in_the_message() -> None:
     many = Signature(inputs=tuple(column(f"c{number}", "FP32") for number in range(30)), outputs=())
     columns = {f"c{number}": [1.0] for number in range(30)}
-    with pytest.raises(InvalidInputError, match=r"^input `no`: expected only `c0`, .*, `c19`, \.\.\.$"):
+    with pytest.raises(InvalidInputError, match=r"(?m)^input `no`: expected only `c0`, .*, `c19`, \.\.\.$"):
         to_inputs(many, {**columns, "no": [1.0]})
 
 
@@ -268,7 +268,7 @@ def test_several_levels_of_column_names_are_refused() -> None:
 
 @pytest.mark.filterwarnings("ignore:Determining the column names")
 def test_a_lazy_frame_is_to_be_collected_first() -> None:
-    with pytest.raises(InvalidInputError, match=r"^data frame: expected columns in memory, got ") as caught:
+    with pytest.raises(InvalidInputError, match=r"(?m)^data frame: expected columns in memory, got ") as caught:
         to_inputs(MATRIX, pl.LazyFrame(FRAME.to_dict("list")))
     assert caught.value.hint == "collect it"
 
@@ -293,7 +293,7 @@ def test_dates_and_complex_numbers_are_refused(values: Any, message: str) -> Non
 def test_arrow_columns_of_other_kinds_are_refused(kind: pa.DataType) -> None:
     value = {"a": 1} if pa.types.is_struct(kind) else [1] if pa.types.is_list(kind) else 1
     table = pa.table({"amount": pa.array([value], kind), "count": [1], "city": ["a"]})
-    with pytest.raises(InvalidInputError, match=r"^input `amount`: expected FP32, got "):
+    with pytest.raises(InvalidInputError, match=r"(?m)^input `amount`: expected FP32, got "):
         to_inputs(TABLE, table)
 
 

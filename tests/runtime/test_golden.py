@@ -92,7 +92,7 @@ def test_answers_outside_of_the_tolerance_fail_by_name(tmp_path: Path) -> None:
         "package `linear`: output `y` does not reproduce the golden samples: "
         "off by 0.5, allowed 1e-06 + 1e-06 of the value"
     )
-    with pytest.raises(FailedCheckError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(FailedCheckError, match=f"(?m)^{re.escape(message)}$"):
         golden.require(scorer)
 
 

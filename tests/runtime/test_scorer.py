@@ -40,7 +40,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Scorer:
 
 
 def refused(message: str) -> Any:
-    return pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$")
+    return pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(message)}$")
 
 
 class Recorder:
@@ -124,7 +124,8 @@ class Odd:
 def test_an_engine_that_answers_for_other_rows_is_an_error(shape: tuple[int, ...]) -> None:
     signature = Signature(inputs=(spec("x"),), outputs=(spec("y"),), rows_identical=True)
     runner = GraphRunner(Odd(np.zeros(shape, np.float32)), signature, Execution())
-    with pytest.raises(ScoringError, match=f"^{re.escape(f'output `y`: expected 3 rows, got shape {list(shape)}')}$"):
+    message = f"(?m)^{re.escape(f'output `y`: expected 3 rows, got shape {list(shape)}')}$"
+    with pytest.raises(ScoringError, match=message):
         runner.run(ones(3))
 
 
@@ -221,7 +222,7 @@ def test_a_model_with_a_state_is_scored_call_by_call(tmp_path: Path) -> None:
 
 def test_a_failing_kernel_is_a_scoring_error_and_the_next_call_works(tmp_path: Path) -> None:
     scorer = load(tiny_models.state(tmp_path / "package"))
-    with pytest.raises(ScoringError, match=r"^model: expected an answer, got ") as caught:
+    with pytest.raises(ScoringError, match=r"(?m)^model: expected an answer, got ") as caught:
         scorer.score({"x": np.zeros(0, np.float32), "state": 0.0})  # it has no last element
     assert caught.value.message.isprintable()
     assert scorer.score({"x": [1.0], "state": 1.0})["sum"].tolist() == 2.0
@@ -314,7 +315,7 @@ def test_the_runtime_names_what_it_offers_and_nothing_else() -> None:
     from modelport import runtime  # noqa: PLC0415
 
     assert all(getattr(runtime, name) is not None for name in runtime.__all__)
-    with pytest.raises(AttributeError, match=r"^module 'modelport.runtime' has no attribute 'nothing'$"):
+    with pytest.raises(AttributeError, match=r"(?m)^module 'modelport.runtime' has no attribute 'nothing'$"):
         _ = runtime.nothing
 
 

@@ -129,7 +129,8 @@ def test_a_key_twice_is_found_however_it_is_escaped(keys: list[str], styles: lis
         if len(set(keys)) == len(keys):
             assert set(decode(padded.encode())) == set(keys)
         else:
-            with pytest.raises(InvalidInputError, match=r"^JSON: expected each key once, got `.*` twice at byte \d+$"):
+            message = r"(?m)^JSON: expected each key once, got `.*` twice at byte \d+$"
+            with pytest.raises(InvalidInputError, match=message):
                 decode(padded.encode())
 
 
@@ -163,7 +164,7 @@ def test_a_key_twice_is_found_however_it_is_escaped(keys: list[str], styles: lis
     ],
 )
 def test_what_is_no_json_is_named_with_its_place(text: bytes, message: str) -> None:
-    with pytest.raises(InvalidInputError, match=f"^{re.escape(f'JSON: {message}')}$"):
+    with pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(f'JSON: {message}')}$"):
         decode(text, max_depth=3)
 
 
@@ -220,7 +221,7 @@ def test_a_type_is_checked_and_the_value_named_by_its_path() -> None:
         b'{"x":1,"z\\n":2}': "JSON: object contains unknown field `z\\n`",
         b'{"y":1}': "JSON: object missing required field `x`",
     }.items():
-        with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$"):
+        with pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(message)}$"):
             decode(text, Point)
 
 

@@ -33,7 +33,7 @@ def bits(array: Any) -> bytes:
 
 
 def refused(message: str) -> Any:
-    return pytest.raises(InvalidInputError, match=f"^{re.escape(f'input `x`: {message}')}$")
+    return pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(f'input `x`: {message}')}$")
 
 
 DECIMALS = st.decimals(allow_nan=False, allow_infinity=False, min_value=-1000, max_value=1000, places=12)
@@ -87,7 +87,7 @@ def test_integers_become_floats_as_python_makes_them(value: int) -> None:
     if abs(expected) <= np.finfo(np.float64).max:
         assert coerce(spec("FP64"), [value])[0] == expected
     else:
-        with pytest.raises(InvalidInputError, match=r"^input `x`: expected FP64, got -?\d+\.\.\. at \[0\]$"):
+        with pytest.raises(InvalidInputError, match=r"(?m)^input `x`: expected FP64, got -?\d+\.\.\. at \[0\]$"):
             coerce(spec("FP64"), [value])
 
 

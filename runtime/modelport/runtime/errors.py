@@ -13,6 +13,8 @@ class ModelportError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if hint is not None:
+            self.add_note(f"hint: {hint}")  # a traceback shows it, in a notebook say
 
 
 class InvalidPackageError(ModelportError):

@@ -247,7 +247,7 @@ def test_the_lock_that_ships_with_us_is_accepted(folder: Path) -> None:
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "modelport.yaml"
     message = f"configuration `{path}`: expected a file that can be read, got No such file or directory"
-    with pytest.raises(InvalidConfigError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(InvalidConfigError, match=f"(?m)^{re.escape(message)}$"):
         load_config(path)
 
 
@@ -272,5 +272,5 @@ def test_a_script_that_vanished_is_named(folder: Path) -> None:
     config = load_config(write(folder, "model: a:b\nentry_script: score.py"))
     (folder / "score.py").unlink()
     message = f"file `{folder / 'score.py'}`: expected to be read, got No such file or directory"
-    with pytest.raises(InvalidConfigError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(InvalidConfigError, match=f"(?m)^{re.escape(message)}$"):
         packaged_files(config)

@@ -42,7 +42,7 @@ def test_other_tensors_outside_are_refused_with_the_remedy(
         "`m.onnx`: expected external data of the main graph's initializers only, "
         "got `weights.bin` named by another tensor"
     )
-    with pytest.raises(ConversionError, match=f"^{re.escape(message)}$") as caught:
+    with pytest.raises(ConversionError, match=f"(?m)^{re.escape(message)}$") as caught:
         convert(path, np.zeros((3, 4), np.float32), output=tmp_path / "package")
     expected = "save the model again with tensors of subgraphs, functions and attributes inside the file"
     assert caught.value.hint == expected

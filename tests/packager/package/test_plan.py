@@ -112,7 +112,7 @@ def test_whatever_is_different_gives_another_digest(changes: dict[str, Any]) -> 
     ],
 )
 def test_what_the_runtime_would_refuse_is_not_planned(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(InvalidPackageError, match=f"^{re.escape(message)}"):
+    with pytest.raises(InvalidPackageError, match=f"(?m)^{re.escape(message)}"):
         planned(**changes)
 
 

@@ -123,7 +123,7 @@ def test_whatever_else_stands_there_is_refused_and_left_alone(
     stand(tmp_path / "package")
     before = seen(tmp_path)
     expected = f"output `{tmp_path / 'package'}`: expected nothing there, or the package {plan.digest[:19]}..., got "
-    with pytest.raises(OutputExistsError, match=f"^{re.escape(expected)}.+$") as caught:
+    with pytest.raises(OutputExistsError, match=f"(?m)^{re.escape(expected)}.+$") as caught:
         write_package(plan, tmp_path / "package")
     assert caught.value.hint == "choose another output, or remove it"
     assert seen(tmp_path) == before
@@ -138,14 +138,14 @@ def test_a_directory_that_always_stands_is_refused(plan: PackagePlan, target: st
 def test_a_parent_that_is_a_file_is_an_error(plan: PackagePlan, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for target in (tmp_path / "file" / "package", tmp_path / "file" / "sub" / "package"):
-        with pytest.raises(WriteError, match=f"^{re.escape(f'package `{target}`: expected to be written, got ')}"):
+        with pytest.raises(WriteError, match=f"(?m)^{re.escape(f'package `{target}`: expected to be written, got ')}"):
             write_package(plan, target)
     assert left_in(tmp_path) == ["file"]
 
 
 @pytest.mark.parametrize("name", ["with\0nul", "\ud800"])
 def test_a_path_that_no_file_system_knows_is_an_error(plan: PackagePlan, tmp_path: Path, name: str) -> None:
-    with pytest.raises(WriteError, match=r"^package `.*`: expected a path, got ") as caught:
+    with pytest.raises(WriteError, match=r"(?m)^package `.*`: expected a path, got ") as caught:
         write_package(plan, tmp_path / name)
     assert caught.value.message.isprintable()
     assert left_in(tmp_path) == []
@@ -211,7 +211,7 @@ def test_a_place_taken_and_left_again_by_another_writer_is_an_error(
 
     monkeypatch.setattr(write, "_rename_exclusively", taken)
     message = f"package `{tmp_path / 'package'}`: expected a free place, got one that others write to"
-    with pytest.raises(WriteError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(WriteError, match=f"(?m)^{re.escape(message)}$"):
         write_package(plan, tmp_path / "package")
     assert left_in(tmp_path) == []
 

@@ -81,7 +81,7 @@ def test_a_full_disk_leaves_nothing_behind(plan: PackagePlan, small_disk: Callab
     disk = small_disk(options)
     for target in (disk / "package", disk / "a" / "b" / "package"):
         with pytest.raises(
-            WriteError, match=r"^package `.*package`: expected to be written, got No space left on device$"
+            WriteError, match=r"(?m)^package `.*package`: expected to be written, got No space left on device$"
         ):
             write_package(msgspec.structs.replace(plan, files=files), target)
         assert left_in(disk) == []

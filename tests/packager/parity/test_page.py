@@ -144,6 +144,6 @@ def test_a_page_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> 
     path = tmp_path / "parity.html"
     path.mkdir()
     message = f"report `{path}`: expected a file that can be written, got Is a directory"
-    with pytest.raises(WriteError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(WriteError, match=f"(?m)^{re.escape(message)}$"):
         write_page(parity_reports.passed(), path)
     assert list(tmp_path.iterdir()) == [path]

@@ -102,7 +102,7 @@ def test_a_model_without_rows_is_scored_as_it_is(tmp_path: Path) -> None:
 def test_what_cannot_be_answered_is_named(
     plane: DataPlane, asked: InferRequest, error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=f"^{re.escape(message)}$"):
+    with pytest.raises(error, match=f"(?m)^{re.escape(message)}$"):
         plane.infer(asked)
     assert plane.counters.read().succeeded == 0
 
@@ -121,7 +121,8 @@ def test_ready_is_what_has_a_model_and_does_not_drain(plane: DataPlane) -> None:
     with pytest.raises(UnknownNameError):
         plane.require_ready("other")
     plane.drain()
-    with pytest.raises(NotReadyError, match=r"^model `table`: expected to be ready, got a server that is stopping$"):
+    message = r"(?m)^model `table`: expected to be ready, got a server that is stopping$"
+    with pytest.raises(NotReadyError, match=message):
         plane.require_ready()
     assert plane.infer(request()).model == "table"
 
@@ -138,5 +139,5 @@ def test_metadata_says_which_package_it_is_and_what_executes_it(plane: DataPlane
     assert metadata.manifest is table.manifest
     assert metadata.digest == table.digest
     assert metadata.engine.startswith("onnxruntime ")
-    with pytest.raises(UnknownNameError, match=r"^model `table`: expected version `1`, got `v1`$"):
+    with pytest.raises(UnknownNameError, match=r"(?m)^model `table`: expected version `1`, got `v1`$"):
         plane.metadata("table", "v1")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def test_an_empty_slot_is_not_ready() -> None:
-    with pytest.raises(NotReadyError, match=r"^model: expected one to be loaded, got none yet$"):
+    with pytest.raises(NotReadyError, match=r"(?m)^model: expected one to be loaded, got none yet$"):
         ModelSlot().get()
 
 

@@ -96,5 +96,5 @@ def test_null_is_nan_or_the_null_string_where_the_input_is_nullable() -> None:
     ],
 )
 def test_what_does_not_fit_is_named_with_what_was_expected(given_: Tensor, wanted: TensorSpec, message: str) -> None:
-    with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(message)}$"):
         given_.to_array(wanted)

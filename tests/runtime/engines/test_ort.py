@@ -57,7 +57,7 @@ def test_threads_are_as_many_as_the_package_says() -> None:
 
 
 def test_a_provider_of_another_wheel_says_which_to_install() -> None:
-    with pytest.raises(MissingExtraError, match=r"^execution provider `cuda`: expected one of .*cpu.*$") as caught:
+    with pytest.raises(MissingExtraError, match=r"(?m)^execution provider `cuda`: expected one of .*cpu.*$") as caught:
         open_engine(request(providers=("cuda",)))
     assert caught.value.hint == "install `onnxruntime-gpu` in place of `onnxruntime`"
 
@@ -65,7 +65,7 @@ def test_a_provider_of_another_wheel_says_which_to_install() -> None:
 def test_a_provider_that_nobody_knows_lists_the_known_ones() -> None:
     known = ", ".join(sorted(ort._short(name) for name in onnxruntime.get_available_providers()))
     with pytest.raises(
-        UnknownNameError, match=f"^{re.escape(f'execution provider `steam`: expected one of {known}')}$"
+        UnknownNameError, match=f"(?m)^{re.escape(f'execution provider `steam`: expected one of {known}')}$"
     ):
         open_engine(request(providers=("cpu", "steam")))
 
@@ -83,7 +83,7 @@ def test_a_provider_that_does_not_start_is_an_error_and_no_other_takes_its_place
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", on_cpu)
     message = "execution provider `cuda`: expected it to start, got a session on cpu"
-    with pytest.raises(MissingExtraError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(MissingExtraError, match=f"(?m)^{re.escape(message)}$"):
         open_engine(request(providers=("cuda",)))
 
 
@@ -110,7 +110,7 @@ def missing_input() -> onnx.ModelProto:
 @pytest.mark.parametrize("make", [unknown_operator, later_opset, missing_input])
 def test_a_model_that_cannot_run_is_refused_when_it_opens(make: Any) -> None:
     with pytest.raises(
-        InvalidPackageError, match=r"^model: expected one that ONNX Runtime [\d.]+ loads, got .+$"
+        InvalidPackageError, match=r"(?m)^model: expected one that ONNX Runtime [\d.]+ loads, got .+$"
     ) as caught:
         open_engine(request(make()))
     assert caught.value.message.isprintable()
@@ -118,14 +118,14 @@ def test_a_model_that_cannot_run_is_refused_when_it_opens(make: Any) -> None:
 
 
 def test_a_model_that_asks_for_terabytes_is_an_error_and_takes_none() -> None:
-    with pytest.raises(ScoringError, match=r"^model: expected an answer, got .+$"):
+    with pytest.raises(ScoringError, match=r"(?m)^model: expected an answer, got .+$"):
         answer(request(terabyte()))
 
 
 def test_a_failing_kernel_is_a_scoring_error() -> None:
     index = numpy_helper.from_array(np.array([9]), "i")
     made = model([helper.make_node("Gather", ["x", "i"], ["y"], axis=0)], [index])
-    with pytest.raises(ScoringError, match=r"^model: expected an answer, got .+$"):
+    with pytest.raises(ScoringError, match=r"(?m)^model: expected an answer, got .+$"):
         answer(request(made))
 
 

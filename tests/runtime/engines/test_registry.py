@@ -72,7 +72,7 @@ def test_the_engine_gets_all_files_and_settings_of_the_package(installed: Path, 
 def test_an_unknown_engine_lists_the_known_ones(installed: Path) -> None:
     assert installed.is_dir()
     message = "engine `steam`: expected one of broken, constant, onnxruntime"
-    with pytest.raises(UnknownNameError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(UnknownNameError, match=f"(?m)^{re.escape(message)}$"):
         open_engine(EngineRequest(model=b"", outputs=()), "steam")
 
 
@@ -81,7 +81,7 @@ def test_an_engine_whose_library_is_missing_says_so(installed: Path) -> None:
     message = (
         "engine `broken`: expected its libraries to be installed, got No module named 'a_library_that_is_not_there'"
     )
-    with pytest.raises(MissingExtraError, match=f"^{re.escape(message)}$") as caught:
+    with pytest.raises(MissingExtraError, match=f"(?m)^{re.escape(message)}$") as caught:
         open_engine(EngineRequest(model=b"", outputs=()), "broken")
     assert caught.value.hint == "install what `paper_broken.engine` imports"
 

@@ -191,7 +191,7 @@ def test_a_pickle_under_any_name_in_a_package_is_refused_unread(
     package = tiny_models.linear(tmp_path / "package")
     (package / name).write_bytes(compression(pickle.dumps(Evil(), protocol)))
     sealed.seal(package, ROLES)
-    with pytest.raises(InvalidPackageError, match=rf"^`{name}`: expected [a-z-]+, got a pickle$") as caught:
+    with pytest.raises(InvalidPackageError, match=rf"(?m)^`{name}`: expected [a-z-]+, got a pickle$") as caught:
         load(package)
     assert caught.value.hint == "a pickle runs code when it is read; packages never hold one"
 
@@ -203,5 +203,5 @@ def test_samples_with_an_array_of_objects_are_refused_unread(tmp_path: Path) -> 
     arrays["0.expected.0"] = np.array([Evil()], object)
     np.savez(package / "samples.npz", **arrays)
     sealed.seal(package)
-    with pytest.raises(InvalidPackageError, match=r"^`samples.npz`: expected samples, got a pickle$"):
+    with pytest.raises(InvalidPackageError, match=r"(?m)^`samples.npz`: expected samples, got a pickle$"):
         open_package(package)

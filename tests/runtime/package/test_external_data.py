@@ -65,7 +65,7 @@ LOCATIONS = {
 def test_a_location_that_is_no_external_data_of_the_package_is_refused(package: Path, location: str) -> None:
     (package.parent / "secret.bin").write_bytes(CONSTANT.tobytes())
     put_model(package, model([ADD], [outside(location=location.format(package=package))]))
-    message = r"^`model.onnx`: expected external data inside the package, got `.*`$"
+    message = r"(?m)^`model.onnx`: expected external data inside the package, got `.*`$"
     with pytest.raises(InvalidPackageError, match=message) as caught:
         open_package(package)
     assert caught.value.message.isprintable()
@@ -82,7 +82,7 @@ RANGES = {
 @pytest.mark.parametrize("entries", RANGES.values(), ids=RANGES)
 def test_a_range_outside_of_the_file_is_refused(package: Path, entries: dict[str, str]) -> None:
     put_model(package, model([ADD], [outside(**entries)]))
-    message = r"^`model.onnx`: expected external data within the 16 bytes of `weights.bin`, got -?\d+ bytes at \d+$"
+    message = r"(?m)^`model.onnx`: expected external data within the 16 bytes of `weights.bin`, got -?\d+ bytes at \d+$"
     with pytest.raises(InvalidPackageError, match=message):
         open_package(package)
 
@@ -114,7 +114,7 @@ def test_data_that_the_package_does_not_have_is_refused(package: Path) -> None:
 def test_data_that_the_model_does_not_use_is_refused(package: Path) -> None:
     (package / "more.bin").write_bytes(b"more")
     sealed.seal(package)
-    message = "^`more.bin`: expected external data that the model names, got a file that it does not$"
+    message = "(?m)^`more.bin`: expected external data that the model names, got a file that it does not$"
     with pytest.raises(InvalidPackageError, match=message):
         open_package(package)
 
@@ -137,7 +137,7 @@ def test_data_of_the_package_may_belong_to_the_main_graphs_initializers_only(
         "`model.onnx`: expected external data of the main graph's initializers only, "
         "got `weights.bin` named by another tensor"
     )
-    with pytest.raises(InvalidPackageError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(InvalidPackageError, match=f"(?m)^{re.escape(message)}$"):
         open_package(package)
 
 

@@ -43,21 +43,21 @@ def secret(tmp_path: Path, package: Path) -> Path:
 def test_a_symbolic_link_is_refused_even_to_the_same_bytes(package: Path, tmp_path: Path, name: str) -> None:
     (package / name).rename(tmp_path / "elsewhere")
     (package / name).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(InvalidPackageError, match=rf"^`{name}`: expected a plain file, got a symbolic link$"):
+    with pytest.raises(InvalidPackageError, match=rf"(?m)^`{name}`: expected a plain file, got a symbolic link$"):
         open_package(package)
 
 
 def test_a_link_within_the_package_is_refused_too(package: Path) -> None:
     (package / "weights.bin").rename(package / "other.bin")
     (package / "weights.bin").symlink_to("other.bin")
-    with pytest.raises(InvalidPackageError, match=r"^`weights.bin`: expected a plain file, got a symbolic link$"):
+    with pytest.raises(InvalidPackageError, match=r"(?m)^`weights.bin`: expected a plain file, got a symbolic link$"):
         open_package(package)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_hard_link_is_refused_even_to_the_same_bytes(package: Path, tmp_path: Path, name: str) -> None:
     os.link(package / name, tmp_path / "elsewhere")
-    message = rf"^`{name}`: expected a plain file, got a hard link \(2 names\)$"
+    message = rf"(?m)^`{name}`: expected a plain file, got a hard link \(2 names\)$"
     with pytest.raises(InvalidPackageError, match=message) as caught:
         open_package(package)
     assert caught.value.hint == "copy the package: `cp -r`"
@@ -75,7 +75,7 @@ def test_a_symlinked_directory_is_refused(package: Path, tmp_path: Path) -> None
     (tmp_path / "outside").mkdir()
     (package / "weights.bin").rename(tmp_path / "outside" / "weights.bin")
     (package / "data").symlink_to(tmp_path / "outside", target_is_directory=True)
-    with pytest.raises(InvalidPackageError, match=r"^`data`: expected a plain file, got a symbolic link$"):
+    with pytest.raises(InvalidPackageError, match=r"(?m)^`data`: expected a plain file, got a symbolic link$"):
         open_package(package)
 
 
@@ -102,7 +102,7 @@ def as_device(path: Path) -> None:
 def test_a_special_file_is_refused_and_never_waited_for(package: Path, name: str, make: Callable[[Path], None]) -> None:
     (package / name).unlink()
     make(package / name)
-    with pytest.raises(InvalidPackageError, match=rf"^`{name}`: expected a plain file, got a special one$"):
+    with pytest.raises(InvalidPackageError, match=rf"(?m)^`{name}`: expected a plain file, got a special one$"):
         open_package(package)
 
 
@@ -119,14 +119,14 @@ def test_directories_without_end_are_refused_before_they_are_walked(package: Pat
 def test_files_without_number_are_refused(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "_MAX_FILES", 4)
     (package / "one more").touch()
-    with pytest.raises(InvalidPackageError, match=r"^package `.*`: expected at most 4 files, got more$"):
+    with pytest.raises(InvalidPackageError, match=r"(?m)^package `.*`: expected at most 4 files, got more$"):
         open_package(package)
 
 
 def test_a_manifest_without_end_is_not_read(package: Path) -> None:
     os.truncate(package / "manifest.json", 1 << 40)  # a hole: it takes no room
     with pytest.raises(
-        InvalidPackageError, match=r"^`manifest.json`: expected at most 16777216 bytes, got 1099511627776$"
+        InvalidPackageError, match=r"(?m)^`manifest.json`: expected at most 16777216 bytes, got 1099511627776$"
     ):
         open_package(package)
 
@@ -159,7 +159,8 @@ def test_a_file_replaced_after_it_was_looked_at_is_refused(package: Path, tmp_pa
         status = directory.files()["weights.bin"]
         (tmp_path / "other").write_bytes((package / "weights.bin").read_bytes())
         (tmp_path / "other").replace(package / "weights.bin")
-        with pytest.raises(InvalidPackageError, match=r"^`weights.bin`: expected one file, got another while reading$"):
+        message = r"(?m)^`weights.bin`: expected one file, got another while reading$"
+        with pytest.raises(InvalidPackageError, match=message):
             directory.read("weights.bin", status, 1000)
 
 
@@ -168,7 +169,7 @@ def test_a_file_replaced_by_a_fifo_after_it_was_looked_at_is_refused(package: Pa
         status = directory.files()["weights.bin"]
         (package / "weights.bin").unlink()
         os.mkfifo(package / "weights.bin")
-        with pytest.raises(InvalidPackageError, match=r"^`weights.bin`: expected a plain file, got a special one$"):
+        with pytest.raises(InvalidPackageError, match=r"(?m)^`weights.bin`: expected a plain file, got a special one$"):
             directory.read("weights.bin", status, 1000)
 
 
@@ -177,7 +178,8 @@ def test_a_file_replaced_by_a_link_after_it_was_looked_at_is_refused(package: Pa
         status = directory.files()["weights.bin"]
         (package / "weights.bin").unlink()
         (package / "weights.bin").symlink_to(secret)
-        with pytest.raises(InvalidPackageError, match=r"^`weights.bin`: expected a readable file, got Too many levels"):
+        message = r"(?m)^`weights.bin`: expected a readable file, got Too many levels"
+        with pytest.raises(InvalidPackageError, match=message):
             directory.read("weights.bin", status, 1000)
 
 
@@ -191,7 +193,7 @@ def test_a_directory_replaced_by_a_link_after_it_was_looked_at_is_refused(tmp_pa
         status = directory.files()["data/x"]
         (root / "data").rename(root / "old")
         (root / "data").symlink_to(outside, target_is_directory=True)
-        with pytest.raises(InvalidPackageError, match=r"^`data/x`: expected a readable file, got Not a directory$"):
+        with pytest.raises(InvalidPackageError, match=r"(?m)^`data/x`: expected a readable file, got Not a directory$"):
             directory.read("data/x", status, 1000)
 
 

@@ -87,7 +87,7 @@ NOT_CANONICAL = {
 @pytest.mark.parametrize("text", NOT_CANONICAL.values(), ids=NOT_CANONICAL)
 def test_the_same_content_written_otherwise_is_refused(text: bytes) -> None:
     assert text != VERSION_1
-    message = r"^manifest: expected canonical JSON, got the same content written otherwise$"
+    message = r"(?m)^manifest: expected canonical JSON, got the same content written otherwise$"
     with pytest.raises(InvalidPackageError, match=message):
         decode(text)
 
@@ -116,7 +116,7 @@ def test_the_same_content_written_otherwise_is_refused(text: bytes) -> None:
     ],
 )
 def test_what_is_no_manifest_is_refused(text: bytes, message: str) -> None:
-    with pytest.raises(InvalidPackageError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(InvalidPackageError, match=f"(?m)^{re.escape(message)}$"):
         decode(text)
 
 
@@ -131,13 +131,13 @@ UNKNOWN = [(), ("execution",), ("producer",), ("requires",), ("proof",), ("signa
 
 @pytest.mark.parametrize("path", [*UNKNOWN, ("signature", "inputs", 0)])
 def test_a_field_that_is_not_known_is_refused_wherever_it_stands(path: tuple[str | int, ...]) -> None:
-    with pytest.raises(InvalidPackageError, match=r"^manifest: object contains unknown field `novelty`"):
+    with pytest.raises(InvalidPackageError, match=r"(?m)^manifest: object contains unknown field `novelty`"):
         decode(changed(put(*path, "novelty", value=1)))
 
 
 @pytest.mark.parametrize("field", [name for name in document() if name != "format_version"])
 def test_a_field_that_is_missing_is_named(field: str) -> None:
-    with pytest.raises(InvalidPackageError, match=f"^manifest: object missing required field `{field}`"):
+    with pytest.raises(InvalidPackageError, match=f"(?m)^manifest: object missing required field `{field}`"):
         decode(changed(lambda made: made.pop(field)))
 
 
@@ -160,7 +160,7 @@ BAD_NAMES = {
 @pytest.mark.parametrize("name", BAD_NAMES.values(), ids=BAD_NAMES)
 def test_bad_names_and_versions_are_refused(field: str, name: str) -> None:
     rule = "expected 1 to 128 letters, digits, `.`, `_`, `+` or `-`, the first a letter or digit, got `"
-    with pytest.raises(InvalidPackageError, match=f"^{re.escape(f'manifest: {field}: {rule}')}.*`$") as caught:
+    with pytest.raises(InvalidPackageError, match=f"(?m)^{re.escape(f'manifest: {field}: {rule}')}.*`$") as caught:
         decode(changed(put(field, value=name)))
     assert caught.value.message.isprintable()
 
@@ -207,7 +207,7 @@ ENTRY = {"role": "resources", "sha256": "0" * 64, "size": 0}
 
 @pytest.mark.parametrize("name", BAD_FILES.values(), ids=BAD_FILES)
 def test_bad_file_names_are_refused(name: str) -> None:
-    message = r"^manifest: expected a plain relative file name, got `.*`$"
+    message = r"(?m)^manifest: expected a plain relative file name, got `.*`$"
     with pytest.raises(InvalidPackageError, match=message) as caught:
         decode(changed(put("files", name, value=ENTRY)))
     assert caught.value.message.isprintable()
@@ -226,7 +226,7 @@ def test_bad_file_names_are_refused(name: str) -> None:
 )
 def test_names_that_no_file_system_holds_side_by_side_are_refused(names: list[str], message: str) -> None:
     text = changed(lambda made: made["files"].update(dict.fromkeys(names, ENTRY)))
-    with pytest.raises(InvalidPackageError, match=f"^{re.escape(message)}"):
+    with pytest.raises(InvalidPackageError, match=f"(?m)^{re.escape(message)}"):
         decode(text)
 
 
@@ -260,7 +260,7 @@ ENTRY_RULE = "expected a size and a SHA-256 for `model.onnx`"
     ],
 )
 def test_values_that_cannot_be_are_refused(change: Callable[[Any], None], message: str) -> None:
-    with pytest.raises(InvalidPackageError, match=f"^{re.escape(f'manifest: {message}')}$"):
+    with pytest.raises(InvalidPackageError, match=f"(?m)^{re.escape(f'manifest: {message}')}$"):
         decode(changed(change))
 
 
@@ -268,7 +268,7 @@ def test_two_inputs_of_one_name_are_refused() -> None:
     def twice(made: Any) -> None:
         made["signature"]["inputs"] *= 2
 
-    message = "^manifest: expected inputs of different names, got one name twice$"
+    message = "(?m)^manifest: expected inputs of different names, got one name twice$"
     with pytest.raises(InvalidPackageError, match=message):
         decode(changed(twice))
 
@@ -311,7 +311,7 @@ NULLABLE = "expected only floats, and text with a `null`, to be nullable"
     ],
 )
 def test_a_signature_that_contradicts_itself_is_refused(text: bytes, message: str) -> None:
-    with pytest.raises(InvalidPackageError, match=f"^{re.escape(f'manifest: input `x`: {message}')}"):
+    with pytest.raises(InvalidPackageError, match=f"(?m)^{re.escape(f'manifest: input `x`: {message}')}"):
         decode(text)
 
 
@@ -324,7 +324,7 @@ def test_files_are_found_by_role() -> None:
     manifest = decode(changed(lambda made: made["files"].update({"b": ENTRY, "a": ENTRY})))
     assert manifest.names("resources") == ("a", "b")
     assert manifest.name_of("model") == "model.onnx"
-    with pytest.raises(InvalidPackageError, match=r"^manifest: expected one file of role `resources`, got 2$"):
+    with pytest.raises(InvalidPackageError, match=r"(?m)^manifest: expected one file of role `resources`, got 2$"):
         manifest.name_of("resources")
 
 
@@ -343,7 +343,7 @@ def test_nothing_in_a_manifest_tells_when_or_where_it_was_made(tmp_path: Path) -
 def test_a_manifest_that_is_sealed_but_wrong_is_refused_when_the_package_opens(tmp_path: Path) -> None:
     package = tiny_models.linear(tmp_path / "package")
     sealed.seal(package, change=put("execution", "threads", value=0))
-    with pytest.raises(InvalidPackageError, match=r"^manifest: expected 1 to 1024 threads, got 0$"):
+    with pytest.raises(InvalidPackageError, match=r"(?m)^manifest: expected 1 to 1024 threads, got 0$"):
         open_package(package)
 
 

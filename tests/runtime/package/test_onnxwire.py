@@ -55,14 +55,14 @@ def test_a_model_without_external_data_has_no_references() -> None:
 def test_a_file_without_what_every_model_has_is_no_model(missing: str) -> None:
     made = model([ADD], [])
     made.ClearField(missing)
-    message = r"^`m`: expected an ONNX model, got bytes without IR version, operator set or graph$"
+    message = r"(?m)^`m`: expected an ONNX model, got bytes without IR version, operator set or graph$"
     with pytest.raises(InvalidPackageError, match=message):
         read_facts(made.SerializeToString(), "m")
 
 
 @pytest.mark.parametrize("data", [b"", b"\n", b"PK\x03\x04", b'{"a": 1}', b"\x80\x04N.", bytes(100), b"\xff" * 100])
 def test_what_is_no_model_is_refused(data: bytes) -> None:
-    with pytest.raises(InvalidPackageError, match=r"^`model.onnx`: expected an ONNX model, got"):
+    with pytest.raises(InvalidPackageError, match=r"(?m)^`model.onnx`: expected an ONNX model, got"):
         read_facts(data)
 
 

@@ -99,14 +99,15 @@ def test_swapped_files_are_refused(package: Path) -> None:
     model, weights = (package / "model.onnx").read_bytes(), (package / "weights.bin").read_bytes()
     (package / "model.onnx").write_bytes(weights)
     (package / "weights.bin").write_bytes(model)
-    with pytest.raises(InvalidPackageError, match=rf"^`model.onnx`: expected {len(model)} bytes, got {len(weights)}$"):
+    message = rf"(?m)^`model.onnx`: expected {len(model)} bytes, got {len(weights)}$"
+    with pytest.raises(InvalidPackageError, match=message):
         load(package)
 
 
 def test_files_of_one_size_swapped_are_refused_by_their_digest(package: Path) -> None:
     size = (package / "weights.bin").stat().st_size
     (package / "weights.bin").write_bytes(bytes(size))
-    message = r"^`weights.bin`: expected sha256 [0-9a-f]{12}..., got [0-9a-f]{12}...: the file was changed$"
+    message = r"(?m)^`weights.bin`: expected sha256 [0-9a-f]{12}..., got [0-9a-f]{12}...: the file was changed$"
     with pytest.raises(InvalidPackageError, match=message):
         load(package)
 
@@ -135,7 +136,7 @@ def test_another_package_with_its_own_digest_is_refused_by_the_pin(package: Path
     pinned = open_package(package).digest
     other = tiny_models.linear(tmp_path / "other")
     got = open_package(other).digest
-    message = f"^package `{other}`: expected digest `{pinned}`, got {got}$"
+    message = f"(?m)^package `{other}`: expected digest `{pinned}`, got {got}$"
     with pytest.raises(InvalidPackageError, match=message):
         load(other, digest=pinned)
     assert open_package(package, digest=pinned).digest == pinned
@@ -150,19 +151,20 @@ def test_a_pin_that_is_no_digest_fits_nothing(package: Path, digest: str) -> Non
 def test_a_file_where_a_package_should_be_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.pkl").write_bytes(b"x")
     with pytest.raises(
-        InvalidPackageError, match=r"^package `.*model.pkl`: expected a directory, got a file$"
+        InvalidPackageError, match=r"(?m)^package `.*model.pkl`: expected a directory, got a file$"
     ) as caught:
         load(tmp_path / "model.pkl")
     assert caught.value.hint == "`modelport convert MODEL -o DIR` makes a package"
 
 
 def test_nothing_where_a_package_should_be_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidPackageError, match=r"^package `.*nowhere`: expected a directory, got nothing there$"):
+    message = r"(?m)^package `.*nowhere`: expected a directory, got nothing there$"
+    with pytest.raises(InvalidPackageError, match=message):
         load(tmp_path / "nowhere")
 
 
 def test_an_empty_directory_is_no_package(tmp_path: Path) -> None:
-    message = r"^package `.*`: expected `manifest.json`, got a directory without it$"
+    message = r"(?m)^package `.*`: expected `manifest.json`, got a directory without it$"
     with pytest.raises(InvalidPackageError, match=message):
         load(tmp_path)
 

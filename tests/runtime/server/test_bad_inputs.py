@@ -260,6 +260,23 @@ def test_a_client_that_sends_a_body_over_the_limit_to_its_end_reads_the_refusal(
     assert answer.headers["connection"] == "close"
 
 
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [("/v2/models", {}, 404), ("/v2", {}, 405), (INFER, {"content-encoding": "gzip"}, 415)],
+)
+def test_a_client_that_sends_a_body_that_nobody_wants_to_its_end_reads_the_refusal(
+    server: Server, path: str, headers: dict[str, str], status: int
+) -> None:
+    answer = server.ask(path, b" " * (8 << 20), headers=headers)
+    assert (answer.status, answer.headers["connection"]) == (status, "close")
+    assert set(answer.json) == {"error"}
+
+
+def test_a_refusal_without_a_body_keeps_the_connection(server: Server) -> None:
+    assert "connection" not in server.ask("/v2/models").headers
+    assert "connection" not in server.ask("/v2", method="POST", body=b"").headers
+
+
 def test_chunks_over_the_limit_are_refused_with_413(server: Server) -> None:
     chunk = b"%x\r\n%s\r\n" % (1 << 20, b" " * (1 << 20))
     head = f"POST {INFER} HTTP/1.1\r\nhost: t\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n".encode()

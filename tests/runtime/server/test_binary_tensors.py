@@ -81,7 +81,7 @@ def test_an_array_that_starts_at_an_odd_byte_is_aligned() -> None:
     ],
 )
 def test_bytes_that_lie_are_named(datatype: str, shape: tuple[int, ...], data: bytes, message: str) -> None:
-    with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(message)}$"):
         read(datatype, shape, data)
 
 

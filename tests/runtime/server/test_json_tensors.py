@@ -95,7 +95,11 @@ def test_the_ends_of_a_datatype_are_read(datatype: str, values: list[Any]) -> No
 
 
 def test_nulls_are_left_to_the_signature() -> None:
-    np.testing.assert_array_equal(read("FP32", (2,), raw([None, 1.5]), nullable=True), np.array([np.nan, 1.5], "f4"))
+    got = read("FP32", (2,), raw([None, 1.5]), nullable=True)
+    assert got.dtype == np.float32
+    np.testing.assert_array_equal(got, [np.nan, 1.5])
+    with pytest.raises(InvalidInputError, match=r"(?m)^input `x`: expected FP32, got null at \[0\]$"):
+        read("FP32", (2,), raw([None, 1.5]))
 
 
 @pytest.mark.parametrize(
@@ -110,7 +114,7 @@ def test_nulls_are_left_to_the_signature() -> None:
     ],
 )
 def test_what_is_no_array_of_numbers_is_named(text: bytes, message: str) -> None:
-    with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(message)}$"):
         json_tensors.decode("x", "FP32", msgspec.Raw(text))
 
 

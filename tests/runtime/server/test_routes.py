@@ -48,7 +48,7 @@ def test_every_name_and_version_of_a_package_has_its_path(name: str, version: st
     ],
 )
 def test_another_path_is_not_there(path: str) -> None:
-    with pytest.raises(UnknownNameError, match=r"^path: expected one of the Open Inference Protocol V2, got `.*`$"):
+    with pytest.raises(UnknownNameError, match=r"(?m)^path: expected one of the Open Inference Protocol V2, got `.*`$"):
         find("GET", path)
 
 
@@ -59,8 +59,9 @@ def test_a_path_of_any_length_does_not_fill_the_message() -> None:
 
 
 def test_another_method_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(MethodNotAllowedError, match=r"^path `/v2/models/m/infer`: expected POST, got `GET`$") as caught:
+    message = r"(?m)^path `/v2/models/m/infer`: expected POST, got `GET`$"
+    with pytest.raises(MethodNotAllowedError, match=message) as caught:
         find("GET", "/v2/models/m/infer")
     assert caught.value.allowed == ("POST",)
-    with pytest.raises(MethodNotAllowedError, match=r"^path `/v2`: expected GET or HEAD, got `DELETE`$"):
+    with pytest.raises(MethodNotAllowedError, match=r"(?m)^path `/v2`: expected GET or HEAD, got `DELETE`$"):
         find("DELETE", "/v2")

@@ -64,7 +64,7 @@ def test_all_that_cannot_be_is_named_at_once() -> None:
 `--drain-delay`: expected a number from 0 to 3600, got `nan`
 `MODELPORT_DRAIN_TIMEOUT`: expected a number from 0 to 3600, got `inf`
 `MODELPORT_LOG_LEVEL`: expected one of `debug`, `info`, `warning`, `error`, got `loud`"""
-    with pytest.raises(InvalidSettingError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(InvalidSettingError, match=f"(?m)^{re.escape(message)}$"):
         resolve(flags, environment)
 
 

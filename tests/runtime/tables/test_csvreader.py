@@ -121,7 +121,7 @@ def test_without_names_the_columns_are_the_models_in_order() -> None:
 
 def test_without_names_there_is_nothing_to_keep() -> None:
     message = "column `id`: expected a table with names, to keep it, got one without"
-    with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(message)}$"):
         read("csv", b"1.5,1,Bern\n", options=ReadOptions(header=False, keep=("id",)))
 
 
@@ -146,7 +146,7 @@ def test_batches_hold_no_more_rows_than_asked() -> None:
     ],
 )
 def test_a_file_that_is_no_table_is_refused(text: bytes, message: str) -> None:
-    with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(message)}$"):
         read("csv", text, _only_count())
 
 

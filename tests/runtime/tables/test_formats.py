@@ -28,7 +28,7 @@ def test_a_standard_stream_has_a_format_of_its_own_only_as_output() -> None:
 @pytest.mark.parametrize("place", ["rows.txt", "rows", "csv", "-"])
 def test_an_unknown_extension_is_refused(place: str) -> None:
     message = f"input `{place}`: expected a name that ends in .json, .jsonl, .csv, .parquet, .npz"
-    with pytest.raises(InvalidSettingError, match=f"^{re.escape(message)}$") as caught:
+    with pytest.raises(InvalidSettingError, match=f"(?m)^{re.escape(message)}$") as caught:
         format_of(place, "input")
     assert caught.value.hint == "`--input-format` says what it is"
 
@@ -38,7 +38,7 @@ def test_a_missing_pyarrow_is_named_with_the_extra_that_brings_it(monkeypatch: p
     monkeypatch.delitem(sys.modules, "modelport.runtime.tables.parquetwriter", raising=False)
     with (
         pytest.raises(
-            MissingExtraError, match=r"^format `parquet`: expected pyarrow, which is not installed$"
+            MissingExtraError, match=r"(?m)^format `parquet`: expected pyarrow, which is not installed$"
         ) as caught,
         open_writer(io.BytesIO(), "parquet", TABLE.outputs),
     ):

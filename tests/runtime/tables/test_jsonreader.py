@@ -131,17 +131,17 @@ def test_columns_are_kept_too() -> None:
     ],
 )
 def test_a_file_that_is_no_table_is_refused(text: bytes, message: str) -> None:
-    with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(message)}$"):
         read("json", text)
 
 
 def test_rows_without_names_have_none_to_keep() -> None:
     message = "column `id`: expected records, to keep it, got rows without names"
-    with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(message)}$"):
         read("jsonl", b"[1, 2, 3]", options=ReadOptions(keep=("id",)))
 
 
 def test_a_line_without_end_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("modelport.runtime.tables.jsonreader.MAX_ELEMENT", 8)
-    with pytest.raises(InvalidInputError, match=r"^JSON: expected rows of at most 8 bytes, got a longer one$"):
+    with pytest.raises(InvalidInputError, match=r"(?m)^JSON: expected rows of at most 8 bytes, got a longer one$"):
         read("jsonl", b'{"count": 1}')

@@ -49,7 +49,7 @@ def test_the_features_of_the_one_matrix_are_columns(cells: bool) -> None:
 def test_a_matrix_may_be_one_column_of_lists_but_not_of_cells() -> None:
     assert shape_of(by_names(NAMED, ["x"], OPTIONS)) == [("x", "x", None)]
     message = "column `age`: expected in the table, got `x`"
-    with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(message)}$"):
         by_names(NAMED, ["x"], OPTIONS, cells=True)
 
 
@@ -71,27 +71,27 @@ def test_a_matrix_without_features_takes_columns_of_any_name_in_their_order() ->
 
 def test_a_matrix_with_features_takes_no_other_columns() -> None:
     message = "column `age`: expected in the table, got `height`, `weight`"
-    with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$") as caught:
+    with pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(message)}$") as caught:
         by_names(NAMED, ["height", "weight"], OPTIONS, cells=True)
     assert caught.value.hint == "`--no-header` reads a file whose first line is not the names"
 
 
 def test_a_missing_column_is_named_with_those_that_are_there() -> None:
     message = "column `b`: expected in the table, got `a`, `c`"
-    with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$") as caught:
+    with pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(message)}$") as caught:
         by_names(COLUMNS, ["a", "c"], OPTIONS)
     assert caught.value.hint is None
 
 
 def test_of_many_columns_the_first_eight_are_named() -> None:
     listed = ", ".join(f"`c{i}`" for i in range(8))
-    with pytest.raises(InvalidInputError, match=f"^column `a`: expected in the table, got {listed}, \\.\\.\\.$"):
+    with pytest.raises(InvalidInputError, match=f"(?m)^column `a`: expected in the table, got {listed}, \\.\\.\\.$"):
         by_names(COLUMNS, [f"c{i}" for i in range(9)], OPTIONS)
 
 
 def test_a_column_that_the_model_does_not_have_is_refused_unless_ignored_or_kept() -> None:
     message = "column `id`: expected only columns of the model, got this one too"
-    with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$") as caught:
+    with pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(message)}$") as caught:
         by_names(COLUMNS, ["a", "id", "b"], OPTIONS)
     hint = "`--ignore-extra` leaves such columns out, `--keep COLUMN` copies one to the output"
     assert caught.value.hint == hint
@@ -101,18 +101,18 @@ def test_a_column_that_the_model_does_not_have_is_refused_unless_ignored_or_kept
 
 def test_a_kept_column_must_be_there() -> None:
     message = "column `id`: expected in the table, to keep it, got `a`, `b`"
-    with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(message)}$"):
         by_names(COLUMNS, ["a", "b"], ReadOptions(keep=("id",)))
 
 
 def test_two_columns_of_one_name_are_refused() -> None:
-    with pytest.raises(InvalidInputError, match=r"^column `a`: expected once, got it twice$"):
+    with pytest.raises(InvalidInputError, match=r"(?m)^column `a`: expected once, got it twice$"):
         by_names(COLUMNS, ["a", "b", "a"], OPTIONS)
 
 
 def test_inputs_of_more_than_a_list_a_row_fit_no_cells() -> None:
     message = "input `image`: expected one value a cell, got rows of shape [3, 8, 8]"
-    with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$") as caught:
+    with pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(message)}$") as caught:
         by_order(IMAGES, cells=True)
     assert caught.value.hint == "give json, npz or parquet"
     assert shape_of(by_order(IMAGES)) == [("image", "image", None)]

@@ -67,7 +67,7 @@ def test_an_array_can_be_kept() -> None:
 
 def test_python_objects_are_refused_unread() -> None:
     message = "array `x`: expected plain values, got Python objects"
-    with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$") as caught:
+    with pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(message)}$") as caught:
         read("npz", npz(x=np.array([[1, "a"]], object)), MATRIX)
     assert caught.value.hint == "a pickle runs code when it is read; save strings with `array.astype(str)`"
 
@@ -82,7 +82,7 @@ def test_python_objects_are_refused_unread() -> None:
     ],
 )
 def test_a_file_that_does_not_hold_the_models_rows_is_refused(data: bytes, message: str) -> None:
-    with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(message)}$"):
         read("npz", data, TABLE)
 
 
@@ -109,7 +109,7 @@ def test_a_member_that_is_no_array_is_named() -> None:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("x.npy", b"x,y\n1,2\n")
-    with pytest.raises(InvalidInputError, match=r"^array `x`: expected a NumPy array, got the magic string is not"):
+    with pytest.raises(InvalidInputError, match=r"(?m)^array `x`: expected a NumPy array, got the magic string is not"):
         read("npz", file.getvalue(), MATRIX)
 
 
@@ -133,7 +133,7 @@ def _stored(content: bytes, descr: str, shape: tuple[int, ...]) -> bytes:
     ],
 )
 def test_a_head_that_lies_is_refused(data: bytes, message: str) -> None:
-    with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(message)}$"):
         read("npz", data, MATRIX)
 
 

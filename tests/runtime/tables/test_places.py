@@ -65,7 +65,7 @@ def test_an_interruption_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_a_full_disk_is_said_and_leaves_nothing_behind(tmp_path: Path) -> None:
     target = tmp_path / "out.json"
     message = f"output `{target}`: expected to be written, got No space left on device"
-    with pytest.raises(OutputError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(OutputError, match=f"(?m)^{re.escape(message)}$"):
         write_half(target, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     assert list(tmp_path.iterdir()) == []
 
@@ -76,7 +76,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_said_first(tmp_path: Path, name: str, got: str) -> None:
     (tmp_path / "folder").mkdir()
     message = f"output `{tmp_path / name}`: expected to be written, got {got}"
-    with pytest.raises(OutputError, match=f"^{re.escape(message)}$"), open_output(str(tmp_path / name)):
+    with pytest.raises(OutputError, match=f"(?m)^{re.escape(message)}$"), open_output(str(tmp_path / name)):
         pytest.fail("opened")
 
 
@@ -142,7 +142,7 @@ def test_standard_input_that_fails_is_said(monkeypatch: pytest.MonkeyPatch) -> N
     stream.buffer = Broken()  # type: ignore[assignment]
     monkeypatch.setattr(sys, "stdin", stream)
     message = "standard input: expected to be read whole, got Input/output error"
-    with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$"), open_input("-", seekable=True):
+    with pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(message)}$"), open_input("-", seekable=True):
         pytest.fail("opened")
 
 
@@ -160,7 +160,8 @@ def test_a_closed_pipe_is_no_error_of_ours(tmp_path: Path) -> None:
 )
 def test_an_input_that_cannot_be_opened_is_named(tmp_path: Path, name: str, message: str) -> None:
     path = tmp_path / name
-    with pytest.raises(InvalidInputError, match=f"^input `{re.escape(str(path))}`: {message}$"), open_input(str(path)):
+    message = f"(?m)^input `{re.escape(str(path))}`: {message}$"
+    with pytest.raises(InvalidInputError, match=message), open_input(str(path)):
         pytest.fail("opened")
 
 

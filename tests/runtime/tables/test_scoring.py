@@ -194,7 +194,7 @@ def test_a_refusal_that_raises_ends_the_work(packages: Callable[[str], Scorer]) 
     reader = open_reader(Source(io.BytesIO(b'0\n"x"\n"y"\n'), None), "jsonl", scorer.signature, ReadOptions())
     message = 'row 2, column `index`: expected INT64, got "x"'
     with (
-        pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$"),
+        pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(message)}$"),
         open_writer(io.BytesIO(), "jsonl", scorer.signature.outputs) as writer,
     ):
         score_table(scorer, reader, writer, refuse=stop, advance=lambda _: None)

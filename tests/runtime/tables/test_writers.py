@@ -145,7 +145,7 @@ def test_a_text_with_a_carriage_return_is_quoted() -> None:
 def test_csv_cannot_hold_more_than_a_list_a_row() -> None:
     spec = TensorSpec(name="y", datatype="FP32", shape=(-1, 2, 2))
     message = "output `y`: expected at most a list of values a row, got shape [2, 2]"
-    with pytest.raises(OutputError, match=f"^{re.escape(message)}$") as caught:
+    with pytest.raises(OutputError, match=f"(?m)^{re.escape(message)}$") as caught:
         write("csv", (spec,), ({}, {"y": np.zeros((1, 2, 2), np.float32)}))
     assert caught.value.hint == "write json, jsonl, parquet or npz"
 
@@ -164,7 +164,7 @@ def test_csv_cannot_hold_more_than_a_list_a_row() -> None:
 def test_rows_of_other_widths_fit_json_only(form: Any, message: str) -> None:
     spec = TensorSpec(name="y", datatype="FP32", shape=(-1, -1))
     parts = [({}, {"y": np.zeros((1, width), np.float32)}) for width in (2, 3)]
-    with pytest.raises(OutputError, match=f"^{re.escape(message)}$") as caught:
+    with pytest.raises(OutputError, match=f"(?m)^{re.escape(message)}$") as caught:
         write(form, (spec,), *parts)
     assert caught.value.hint == "write json or jsonl"
     assert write("jsonl", (spec,), *parts) == b'{"y":[0.0,0.0]}\n{"y":[0.0,0.0,0.0]}\n'
@@ -205,7 +205,7 @@ def test_parquet_row_groups_gather_batches() -> None:
     ],
 )
 def test_parquet_columns_have_one_type(kept: list[Any], message: str) -> None:
-    with pytest.raises(OutputError, match=f"^{re.escape(message)}") as caught:
+    with pytest.raises(OutputError, match=f"(?m)^{re.escape(message)}") as caught:
         write("parquet", (VALUE,), *(({"id": ids}, {"value": np.zeros((len(ids), 1), "f")}) for ids in kept))
     assert caught.value.hint == "write json or jsonl"
 
