@@ -139,7 +139,8 @@ from modelport.runtime.server.v2 import endpoints, routes
 from modelport.runtime.settings import resolve
 scorer, _ = worker._load(resolve({{"package": {str(package)!r}}}, {{}}), None)
 plane = worker.DataPlane(worker.ModelSlot(scorer))
-assert endpoints.infer(plane, routes.find("POST", {INFER!r}), {{}}, {BODY!r}).status == 200
+headers = type("Headers", (dict,), {{"get_all": lambda *_: []}})()
+assert endpoints.infer(plane, routes.find("POST", {INFER!r}), headers, {BODY!r}).status == 200
 print(*sys.modules)
 """
     listed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -255,6 +256,33 @@ def test_a_signal_that_comes_twice_at_once_means_one(package: Path) -> None:
         assert server.wait() == 0
 
 
+def test_a_later_request_of_which_a_few_bytes_have_come_is_answered_after_sigterm(package: Path) -> None:
+    with servers.serving(package) as server:
+        with socket.create_connection((server.host, server.port), timeout=30) as connection:
+            connection.sendall(HEAD + BODY)
+            expected = read_answer(connection)
+            connection.sendall(HEAD[:30])
+            server.process.send_signal(signal.SIGTERM)
+            server.wait_for(STOPPING)
+            with pytest.raises(subprocess.TimeoutExpired):
+                server.process.wait(0.4)  # four times as long as the server listens for newcomers
+            connection.sendall(HEAD[30:] + BODY)
+            answer = read_answer(connection)
+        assert answer.partition(b"\r\n\r\n")[2] == expected.partition(b"\r\n\r\n")[2]
+        assert server.wait() == 0
+        assert server.counts() == (2, 2)
+
+
+def test_a_later_request_that_never_ends_is_given_up_in_time(package: Path) -> None:
+    with servers.serving(package, drain_timeout=0.5) as server:
+        with socket.create_connection((server.host, server.port), timeout=30) as connection:
+            connection.sendall(HEAD + BODY)
+            read_answer(connection)
+            connection.sendall(HEAD[:30])
+            assert server.stop(signal.SIGTERM) == 2
+        assert any("1 requests begun, 1 answered, 1 more about to begin" in line for line in server.lines)
+
+
 def test_a_request_that_never_ends_is_given_up_in_time(package: Path) -> None:
     with servers.serving(package, drain_timeout=0.5) as server:
         with begin(server):
@@ -324,17 +352,19 @@ def test_a_signal_while_it_starts_ends_it_at_once(package: Path) -> None:
         server.kill()
 
 
-def test_an_error_of_ours_is_an_id_in_the_answer_and_a_trace_in_the_log(tmp_path: Path) -> None:
+def test_an_input_at_which_the_graph_fails_is_the_clients_and_the_log_has_the_engines_words(tmp_path: Path) -> None:
     with servers.serving(tiny_models.fragile(tmp_path / "fragile")) as server:
         body = {"inputs": [{"name": "x", "shape": [1, 1], "datatype": "INT64", "data": [7]}]}
         answer = server.ask("/v2/models/fragile/infer", body)
-        assert answer.status == 500
+        assert answer.status == 422
         found = re.fullmatch(
-            r"server: expected to answer, got an internal error; the log has it as ([0-9a-f]{32})",
+            r"model: expected an input that it can score, got one that it cannot; the log has it as ([0-9a-f]{32})",
             answer.json["error"],
         )
         assert found is not None
-        logged = json.loads(server.wait_for(re.compile(f".*request {found[1]} failed.*"))[0])
-        assert logged["trace"].startswith("Traceback")
+        logged = json.loads(server.wait_for(re.compile(f".*request {found[1]}: .*"))[0])
+        assert logged["level"] == "warning"
+        assert "indices element out of data bounds, idx=7" in logged["message"]
+        assert "trace" not in logged
         body["inputs"][0]["data"] = [1]
         assert server.ask("/v2/models/fragile/infer", body).status == 200

@@ -26,7 +26,7 @@ from modelport.runtime.dataplane import DataPlane, ModelSlot, Pace
 from modelport.runtime.errors import ModelportError
 from modelport.runtime.scorer import load
 
-from . import control, listener, logs
+from . import connections, control, listener, logs
 from .app import App
 from .traffic import Traffic
 
@@ -49,6 +49,7 @@ class Worker:
     def __init__(self, settings: Settings, scorer: Scorer, door: socket.socket, floor: float) -> None:
         self._settings = settings
         self._door = door
+        self._port = door.getsockname()[1]
         self._plane = DataPlane(ModelSlot(scorer))
         self._traffic = Traffic()
         self._app = App(self._plane, Pace(floor), self._traffic, max_body_bytes=settings.max_body_bytes)
@@ -67,22 +68,32 @@ class Worker:
                 await serving
         except TimeoutError:
             _log.error(
-                "gave up after %g s: %d requests begun, %d answered",
+                "gave up after %g s: %d requests begun, %d answered, %d more about to begin",
                 self._settings.drain_timeout,
                 self._traffic.begun,
                 self._traffic.answered,
+                self._arriving,
             )
             return CUT_OFF
         _log.info("drained: %d requests begun, %d answered", self._traffic.begun, self._traffic.answered)
         return DRAINED
 
     async def _settle(self) -> None:
-        """Wait until those who were on their way in have come in: new connections, and requests on open ones."""
+        """Wait until those who were on their way in have come in: new connections, and requests on open ones.
+
+        The server itself waits for requests that it has begun, and for the first one of a connection; a later one of
+        which only a few bytes have come it would forget.
+        """
         listener.close_door(self._door)
         self._door.close()  # the server's own descriptor is the last: with it the address closes
         await asyncio.sleep(_QUIET)
-        while (left := _QUIET - self._traffic.quiet) > 0:  # noqa: ASYNC110  the hot path pays for no event
-            await asyncio.sleep(left)
+        while self._traffic.quiet < _QUIET or self._arriving:  # noqa: ASYNC110  the hot path pays for no event
+            await asyncio.sleep(_QUIET / 2)
+
+    @property
+    def _arriving(self) -> int:
+        """The connections in use on which another request has begun to arrive, and is not yet known as begun."""
+        return max(0, connections.in_use_again(self._port) - (self._traffic.begun - self._traffic.answered))
 
 
 class _Server(Server):  # type: ignore[misc]  # granian is untyped here
