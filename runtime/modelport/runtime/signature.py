@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 import numpy as np
 
-from .errors import InvalidInputError, printable, shortened
+from .errors import InvalidInputError, named, printable, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,7 +167,7 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             if spec.name == name:
                 return spec
         known = ", ".join(f"`{spec.name}`" for spec in self.inputs)
-        raise InvalidInputError(f"input `{name}`: expected one of {known}")
+        raise InvalidInputError(f"input {named(name)}: expected one of {known}")
 
 
 def fits(shape: tuple[int, ...], spec: tuple[int, ...]) -> bool:

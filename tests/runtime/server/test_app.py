@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import tiny_models
+from rsgi import Headers
 
 from modelport.runtime import load
 from modelport.runtime.dataplane import DataPlane, ModelSlot, Pace
@@ -32,7 +33,7 @@ class Request:
     def __init__(self, method: str, path: str, content: bytes = b"", **headers: str) -> None:
         self.method = method
         self.path = path
-        self.headers = {"content-length": str(len(content)), **headers}
+        self.headers = Headers({"content-length": str(len(content)), **headers})
         self._content = content
         self.status = 0
         self.answer: dict[str, Any] = {}

@@ -179,6 +179,10 @@ def test_row_8_another_datatype_is_refused_and_never_cast(server: Server, dataty
             [2**62, 4],
             "input `x`: expected 18446744073709551616 values for shape [4611686018427387904, 4], got 4",
         ),
+        ([1] * 65, "input `x`: expected at most 64 dimensions, got 65"),
+        ([10**17] * 90_000, "input `x`: expected at most 64 dimensions, got 90000"),
+        ([2**63, 4], f"input `x`: expected no dimension above {2**63 - 1}, got [{2**63}, 4]"),
+        ([10**4299, 4], f"input `x`: expected no dimension above {2**63 - 1}, got [{10**35}..."),
         ([2**62, 2**62], f"input `x`: expected shape [-1, 4], got [{2**62}, {2**62 // 10**3}..."),
         ([0, 4], "input `x`: expected 0 values for shape [0, 4], got 4"),
         ([1.5, 4], "JSON: expected `int`, got `float` - at `$.inputs[0].shape[0]`"),
@@ -283,6 +287,52 @@ def test_chunks_over_the_limit_are_refused_with_413(server: Server) -> None:
     answer = talk(server, head + chunk * 17 + b"0\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert answer.endswith(f'{{"error":"body: expected at most {LIMIT} bytes, got more"}}'.encode())
+
+
+def raw(head: str, body: bytes) -> bytes:
+    return f"POST {INFER} HTTP/1.1\r\nhost: t\r\nconnection: close\r\n{head}\r\n\r\n".encode("latin-1") + body
+
+
+def cut_off(server: Server, data: bytes) -> bytes:
+    """Send bytes, end the sending half, and return all that comes back."""
+    with socket.create_connection((server.host, server.port), timeout=30) as connection:
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_chunks_that_break_off_are_refused_though_what_came_is_whole_json(server: Server) -> None:
+    body = json.dumps(GOOD).encode()
+    chunk = b"%x\r\n%s\r\n" % (len(body), body)
+    broken = talk(server, raw("transfer-encoding: chunked", chunk + b"zz\r\n"))
+    missing = cut_off(server, raw("transfer-encoding: chunked", chunk))
+    for answer in (broken, missing):
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert answer.endswith(b'{"error":"body: expected chunks up to the last one, got broken or missing ones"}')
+    assert talk(server, raw("transfer-encoding: chunked", chunk + b"0\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_body_that_ends_too_soon_is_the_clients_fault(server: Server) -> None:
+    answer = cut_off(server, raw("content-length: 100", b"{}"))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.endswith(b'{"error":"body: expected 100 bytes, got fewer"}')
+
+
+def test_headers_that_contradict_each_other_are_refused(server: Server) -> None:
+    body = json.dumps(GOOD).encode()
+    length = f"content-length: {len(body)}"
+    for value in (f"{LENGTH}: {len(body)}\r\n{LENGTH}: 5", f"{LENGTH}: \xff\xfe"):
+        answer = talk(server, raw(f"{length}\r\n{value}", body))
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert b"header `Inference-Header-Content-Length`: expected 1 to" in answer
+    for value in ("content-encoding: identity\r\ncontent-encoding: gzip", "content-encoding: \xff"):
+        assert talk(server, raw(f"{length}\r\n{value}", body)).startswith(b"HTTP/1.1 415 ")
+
+
+def test_a_name_without_end_is_shown_shortened(server: Server) -> None:
+    name = "n" * 1_000_000
+    answer = server.ask(INFER, {"inputs": [{**x([1, 2, 3, 4]), "name": name}]})
+    refused(answer, f"input `{'n' * 77}...`: expected one of `x`")
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip", "br", "nonsense"])

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from rsgi import Headers
 
 from modelport.runtime.errors import InvalidInputError
 from modelport.runtime.server import body
@@ -38,12 +39,12 @@ CHUNKED = {"transfer-encoding": "chunked"}
 
 
 def read(headers: dict[str, str], source: Pieces, limit: int = 10) -> bytes:
-    return asyncio.run(Body(headers, source).read(limit))
+    return asyncio.run(Body(Headers(headers), source).read(limit))
 
 
 @pytest.mark.parametrize("headers", [{"content-length": "10"}, CHUNKED, {**CHUNKED, "content-encoding": "Identity"}])
 def test_a_body_of_the_limit_is_read(headers: dict[str, str]) -> None:
-    assert read(headers, Pieces(b"01234", b"", b"56789")) == b"0123456789"
+    assert read(headers, Pieces(b"01234", b"56789", b"")) == b"0123456789"
 
 
 def test_a_body_that_says_that_it_is_longer_is_refused_unread() -> None:
@@ -80,7 +81,7 @@ def test_chunks_of_a_compressed_body_are_refused() -> None:
 
 def test_what_is_left_of_a_refused_body_is_forgotten_up_to_its_end() -> None:
     source = Pieces(b"0", b"0", b"", b"0")
-    asyncio.run(Body(CHUNKED, source).discard())
+    asyncio.run(Body(Headers(CHUNKED), source).discard())
     assert source.read == 3
 
 
@@ -89,7 +90,7 @@ def test_what_is_left_of_a_refused_body_is_forgotten_up_to_its_end() -> None:
     [({}, False), ({"content-length": "0"}, False), ({"content-length": "3"}, True), (CHUNKED, True)],
 )
 def test_a_body_that_is_announced_is_unread_until_it_is_read(headers: dict[str, str], *, unread: bool) -> None:
-    announced = Body(headers, Pieces(b"abc"))
+    announced = Body(Headers(headers), Pieces(b"abc"))
     assert announced.unread == unread
     if unread:
         assert asyncio.run(announced.read(3)) == b"abc"
@@ -98,7 +99,7 @@ def test_a_body_that_is_announced_is_unread_until_it_is_read(headers: dict[str, 
 
 @pytest.mark.parametrize("headers", [{}, {"content-length": "3"}, CHUNKED, {**CHUNKED, "content-encoding": "gzip"}])
 def test_a_refused_body_stays_unread(headers: dict[str, str]) -> None:
-    refused = Body(headers, Pieces(b"abc"))
+    refused = Body(Headers(headers), Pieces(b"abc"))
     with pytest.raises(InvalidInputError):
         asyncio.run(refused.read(2))
     assert refused.unread
@@ -115,7 +116,7 @@ def test_a_client_that_never_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPa
     source = Endless(b"0", b"0")
 
     async def discard_in_time() -> bool:
-        discarding = asyncio.create_task(Body(CHUNKED, source).discard())
+        discarding = asyncio.create_task(Body(Headers(CHUNKED), source).discard())
         done, _ = await asyncio.wait({discarding}, timeout=30)
         return discarding in done
 

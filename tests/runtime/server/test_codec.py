@@ -11,6 +11,7 @@ import pytest
 import tiny_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rsgi import Headers
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
 
 from modelport.runtime import load
@@ -31,7 +32,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> DataPlane:
 def answer(plane: DataPlane, body: bytes, headers: dict[str, str] | None = None) -> Response:
     """Answer as the application does."""
     try:
-        return endpoints.infer(plane, Route("infer", "linear"), headers or {}, body)
+        return endpoints.infer(plane, Route("infer", "linear"), Headers(headers or {}), body)
     except Exception as error:  # noqa: BLE001
         return failed(error)
 

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final, Protocol
 
-from modelport.runtime.errors import shortened
+from granian.rsgi import ProtocolClosed, ProtocolError
+
+from modelport.runtime.errors import InvalidInputError, shortened
 
 from .errors import BodyTooLargeError, LengthRequiredError, UnsupportedEncodingError
 
@@ -19,8 +21,11 @@ _LINGER: Final = 2.0
 class Headers(Protocol):
     """A request's headers, by lower-case name."""
 
-    def get(self, name: str, /) -> str | None:
-        """Return the first header called `name`."""
+    def get_all(self, name: str, /) -> list[str]:
+        """Return every header called `name`."""
+
+    def __contains__(self, name: str, /) -> bool:
+        """Return whether there is any header called `name`, also one whose bytes are no ASCII."""
 
 
 class Source(Protocol):
@@ -38,17 +43,18 @@ class Body:
     def __init__(self, headers: Headers, source: Source) -> None:
         self._headers = headers
         self._source = source
-        self._length = headers.get("content-length")
-        self._transfer = headers.get("transfer-encoding")
+        self._length = header(headers, "content-length")
+        self._transfer = header(headers, "transfer-encoding")
         self.unread = self._transfer is not None or self._length not in (None, "0")
 
     async def read(self, limit: int) -> bytes:
         """Return the body.
 
         Raises `BodyTooLargeError` as soon as it is known to have more than `limit` bytes, `LengthRequiredError` where
-        there is neither a length nor chunks, `UnsupportedEncodingError` for a compressed one.
+        there is neither a length nor chunks, `UnsupportedEncodingError` for a compressed one, `InvalidInputError` where
+        the client ends before the body does.
         """
-        encoding = self._headers.get("content-encoding")
+        encoding = header(self._headers, "content-encoding")
         if encoding is not None and encoding.lower() != "identity":
             raise UnsupportedEncodingError(f"body: expected it uncompressed, got encoding `{shortened(encoding, 40)}`")
         content = await (self._chunks(limit) if self._length is None else self._measured(self._length, limit))
@@ -60,7 +66,7 @@ class Body:
 
         A connection that is closed with unread bytes is reset, and the answer with it.
         """
-        with contextlib.suppress(TimeoutError, RuntimeError):  # RuntimeError: nothing left that could be read
+        with contextlib.suppress(TimeoutError, ProtocolError, ProtocolClosed):  # nothing left that could be read
             async with asyncio.timeout(_LINGER):
                 async for piece in self._source:
                     if not piece:
@@ -70,7 +76,10 @@ class Body:
         # The server has checked that `length` is one number, and holds the client to it.
         if int(length) > limit:
             raise BodyTooLargeError(f"body: expected at most {limit} bytes, got {shortened(length, 40)}")
-        return await self._source()
+        try:
+            return await self._source()
+        except (ProtocolError, ProtocolClosed) as error:
+            raise InvalidInputError(f"body: expected {length} bytes, got fewer") from error
 
     async def _chunks(self, limit: int) -> bytes:
         if self._transfer is None:
@@ -80,10 +89,24 @@ class Body:
             got = shortened(self._transfer, 40)
             raise UnsupportedEncodingError(f"body: expected plain chunks, got encoding `{got}`")
         pieces: list[bytes] = []
-        size = 0
+        size = ends = 0
         async for piece in self._source:
             size += len(piece)
+            ends += not piece
             if size > limit:
                 raise BodyTooLargeError(f"body: expected at most {limit} bytes, got more")
             pieces.append(piece)
+        if ends > 1:  # Granian says the end once, and a second time where it was none (trailers are not known here)
+            raise InvalidInputError("body: expected chunks up to the last one, got broken or missing ones")
         return b"".join(pieces)
+
+
+def header(headers: Headers, name: str) -> str | None:
+    """Return the value of the header called `name`, the values of several joined as HTTP joins them (RFC 9110, 5.3).
+
+    One that is no ASCII is shown as `?`: it is there, and says nothing that we know.
+    """
+    values = headers.get_all(name)
+    if not values:
+        return "?" if name in headers else None
+    return values[0] if len(values) == 1 else ", ".join(values)

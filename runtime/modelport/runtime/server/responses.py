@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from modelport.runtime.errors import InvalidInputError, ModelportError, NotReadyError, UnknownNameError
+from modelport.runtime.errors import (
+    InvalidInputError,
+    ModelportError,
+    NotReadyError,
+    UnknownNameError,
+    UnscorableInputError,
+)
 
 from .errors import BodyTooLargeError, LengthRequiredError, MethodNotAllowedError, UnsupportedEncodingError
 
@@ -30,6 +36,7 @@ _STATUS: Final[dict[type[Exception], int]] = {
     LengthRequiredError: 411,
     BodyTooLargeError: 413,
     UnsupportedEncodingError: 415,
+    UnscorableInputError: 422,
     NotReadyError: 503,
 }
 
@@ -53,6 +60,14 @@ def failed(error: Exception) -> Response:
     Of an error that is our fault that is an id only, under which the log has the rest.
     """
     status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
+    if isinstance(error, UnscorableInputError):  # what the engine says of it may hold paths
+        number = uuid.uuid4().hex
+        _log.warning("request %s: %s", number, error.message)
+        return _error(
+            status,
+            f"model: expected an input that it can score, got one that it cannot; the log has it as {number}",
+            (),
+        )
     if status == 500 or not isinstance(error, ModelportError):  # noqa: PLR2004
         number = uuid.uuid4().hex
         _log.error("request %s failed", number, exc_info=error)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
 from modelport.runtime import strictjson
 from modelport.runtime.dataplane import InferRequest, Tensor
 from modelport.runtime.errors import InvalidInputError, named, shortened
+from modelport.runtime.signature import shown
 
 from . import binary_tensors, json_tensors, wire
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from modelport.runtime.dataplane import InferResponse
+
+
+_MOST_DIMENSIONS: Final = 64  # NumPy's own limit
+_LARGEST_SIZE: Final = 2**63 - 1
 
 
 class Form(NamedTuple):
@@ -81,6 +86,22 @@ def encode(response: InferResponse, form: Form) -> tuple[bytes, int | None]:
     return (b"".join((text, *parts)), len(text)) if parts else (text, None)
 
 
+def _check_shape(tensor: wire.RequestInput) -> None:
+    """Raise `InvalidInputError` unless the shape is one that an array can have: before anything is computed from it."""
+    if len(tensor.shape) > _MOST_DIMENSIONS:
+        raise InvalidInputError(
+            f"input {named(tensor.name)}: expected at most {_MOST_DIMENSIONS} dimensions, got {len(tensor.shape)}"
+        )
+    if min(tensor.shape, default=0) < 0:
+        raise InvalidInputError(
+            f"input {named(tensor.name)}: expected no dimension below 0, got {shown(list(tensor.shape))}"
+        )
+    if max(tensor.shape, default=0) > _LARGEST_SIZE:
+        raise InvalidInputError(
+            f"input {named(tensor.name)}: expected no dimension above {_LARGEST_SIZE}, got {shown(list(tensor.shape))}"
+        )
+
+
 def _header_length(value: str, size: int) -> int:
     length = int(value) if value.isascii() and value.isdigit() and len(value) < 20 else -1  # noqa: PLR2004  2 ** 64
     if not 0 < length <= size:
@@ -93,10 +114,7 @@ def _header_length(value: str, size: int) -> int:
 
 def _data(tensor: wire.RequestInput, binary: memoryview) -> tuple[NDArray[Any] | list[Any], memoryview]:
     """Return a tensor's values, and what is left of the bytes after the JSON."""
-    if min(tensor.shape, default=0) < 0:
-        raise InvalidInputError(
-            f"input {named(tensor.name)}: expected no dimension below 0, got {shortened(str(list(tensor.shape)), 40)}"
-        )
+    _check_shape(tensor)
     size = tensor.parameters.get("binary_data_size")
     if size is None:
         if not tensor.data:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from modelport.runtime.server.body import header
 from modelport.runtime.server.responses import BINARY, JSON, Response, ok
 
 from . import codec, wire
@@ -39,7 +40,7 @@ def look(plane: DataPlane, route: Route) -> Response:
 
 def infer(plane: DataPlane, route: Route, headers: Headers, body: bytes) -> Response:
     """Answer an inference request; raises what `DataPlane.infer` raises, and the same on a body that is none."""
-    request, form = codec.decode(route.model, route.version, body, headers.get(_JSON_LENGTH))
+    request, form = codec.decode(route.model, route.version, body, header(headers, _JSON_LENGTH))
     content, json_length = codec.encode(plane.infer(request), form)
     if json_length is None:
         return Response(200, JSON, content)
