@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from modelport.runtime import strictjson
+from modelport.runtime.errors import InvalidPackageError
 from modelport.runtime.package import digest_line
+from modelport.runtime.package.onnxwire import read_facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +29,9 @@ def seal(package: Path, roles: dict[str, str] | None = None, change: Callable[[A
             role = (roles or {}).get(name) or document["files"].get(name, {"role": "external-data"})["role"]
             entries[name] = {"role": role, "sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
     document["files"] = entries
+    with suppress(InvalidPackageError, KeyError):
+        facts = read_facts((package / "model.onnx").read_bytes())
+        document["requires"] |= {"ir_version": facts.ir_version, "opsets": facts.opsets}
     change(document)
     put_manifest(package, strictjson.canonical(document))
 

@@ -45,6 +45,10 @@ class ScoringError(ModelportError):
     """The engine failed on an input that fits the signature."""
 
 
+class UnscorableInputError(ScoringError):
+    """The engine says that the input is at fault, though it fits the signature: an index or category out of range."""
+
+
 class OutputError(ModelportError):
     """What was to be written cannot be, or not in this form; nothing of it is left behind."""
 

@@ -97,7 +97,9 @@ class Scorer:
         self.samples: Samples = package.samples
         request = EngineRequest(
             model=package.model,
+            inputs=tuple(spec.name for spec in self.signature.inputs),
             outputs=tuple(spec.name for spec in self.signature.outputs),
+            requires=package.manifest.requires.onnxruntime,
             external_data=package.external_data,
             files=dict(package.files),
             threads=package.manifest.execution.threads,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnx
 import onnxruntime
@@ -129,10 +130,29 @@ def test_a_failing_kernel_is_a_scoring_error() -> None:
         answer(request(made))
 
 
-def test_an_output_that_the_graph_does_not_have_is_a_scoring_error() -> None:
-    asked = EngineRequest(model=PLUS.SerializeToString(), outputs=("z",))
-    with pytest.raises(ScoringError, match="z"):
-        answer(asked)
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "message"),
+    [
+        (None, ("z",), "expected an output `z`, as the signature says, got `y`"),
+        (("x", "w"), ("y",), "expected an input `w`, as the signature says, got `x`"),
+        ((), ("y",), "expected the inputs of the signature alone, got `x` too"),
+    ],
+)
+def test_a_graph_that_is_not_what_the_signature_says_is_refused(
+    inputs: tuple[str, ...] | None, outputs: tuple[str, ...], message: str
+) -> None:
+    asked = EngineRequest(model=PLUS.SerializeToString(), inputs=inputs, outputs=outputs)
+    with pytest.raises(InvalidPackageError, match=f"^model: {re.escape(message)}$"):
+        ort.OrtEngine(asked)
+
+
+def test_a_model_that_needs_a_newer_runtime_says_which() -> None:
+    asked = EngineRequest(model=PLUS.SerializeToString(), outputs=("y",), requires="999.1")
+    message = f"^model: expected ONNX Runtime 999.1 or newer, got {re.escape(onnxruntime.__version__)}$"
+    with pytest.raises(MissingExtraError, match=f"(?m){message}") as caught:
+        ort.OrtEngine(asked)
+    assert caught.value.hint == 'pip install "onnxruntime>=999.1"'
+    ort.OrtEngine(msgspec.structs.replace(asked, requires="1.10"))
 
 
 def test_a_model_that_holds_the_mark_of_another_format_is_read_as_onnx() -> None:

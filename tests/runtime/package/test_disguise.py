@@ -8,6 +8,7 @@ import io
 import lzma
 import pickle
 import random
+import tarfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -68,6 +69,10 @@ COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
     "bz2": bz2.compress,
     "xz": lzma.compress,
     "lzma": lambda data: lzma.compress(data, lzma.FORMAT_ALONE),
+    "lzma of other parameters": lambda data: lzma.compress(
+        data, lzma.FORMAT_ALONE, filters=[{"id": lzma.FILTER_LZMA1, "lc": 0, "lp": 0, "pb": 0}]
+    ),
+    "gzip twice": lambda data: gzip.compress(gzip.compress(data)),
     "zlib": zlib.compress,
     "zlib of a small window": lambda data: (deflate := zlib.compressobj(wbits=9)).compress(data) + deflate.flush(),
 }
@@ -119,6 +124,49 @@ def test_arrays_of_objects_are_found(save: Callable[..., None]) -> None:
         assert looks_like_pickle(stream.getvalue())
 
 
+def tarred(members: dict[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for name, data in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return stream.getvalue()
+
+
+def array_file(header: str) -> bytes:
+    """Return a `.npy` with this header, and a pickle where its values stand."""
+    text = header.encode("latin-1") + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + pickle.dumps(Evil())
+
+
+EVIL = pickle.dumps(Evil())
+WRAPPED: dict[str, bytes] = {
+    "a zip behind a prefix": b"#!/bin/sh\n" + zipped({"a": EVIL}),
+    "a zip in a zip": zipped({"inner": zipped({"a": EVIL})}),
+    "gzip in a zip": zipped({"a": gzip.compress(EVIL)}),
+    "a zip in gzip": gzip.compress(zipped({"a": EVIL})),
+    "a tar": tarred({"text": b"text", "a": EVIL}),
+    "a tar of a named one": tarred({"a.pkl": b""}),
+    "a tar in xz": lzma.compress(tarred({"a": EVIL})),
+    "more wrappers than anyone needs": gzip.compress(gzip.compress(gzip.compress(gzip.compress(gzip.compress(b"x"))))),
+    "a hexadecimal number": b"I0x10\n0cpathlib\nPath\n(S'x'\ntR.",
+    "a hexadecimal number after a protocol": b"\x80\x02I0x10\n0cpathlib\nPath\n(S'x'\ntR.",
+    "objects in double quotes": array_file('{"descr": "|O", "fortran_order": False, "shape": (1,), }'),
+    "objects with a size": array_file("{'descr': '|O8', 'fortran_order': False, 'shape': (1,), }"),
+    "objects by name": array_file("{'descr': 'object', 'fortran_order': False, 'shape': (1,), }"),
+    "objects escaped": array_file(r"{'descr': '|\x4f', 'fortran_order': False, 'shape': (1,), }"),
+    "objects after a line": array_file("{\n'descr': '|O', 'fortran_order': False, 'shape': (1,), }"),
+    "objects in an npz": zipped({"a.npy": array_file("{'descr': '|O8', 'fortran_order': False, 'shape': (1,), }")}),
+    "an array with a header of nonsense": array_file("{'descr': "),
+}
+
+
+@pytest.mark.parametrize("data", WRAPPED.values(), ids=WRAPPED)
+def test_pickles_are_found_however_they_are_wrapped(data: bytes) -> None:
+    assert looks_like_pickle(data)
+
+
 def test_a_pickle_deep_in_an_archive_is_found_behind_members_that_cannot_be_read() -> None:
     data = bytearray(zipped({"first": b"x" * 100, "second": pickle.dumps(Evil())}))
     data[30 + len("first")] ^= 0xFF  # the first member fails its checksum
@@ -150,6 +198,9 @@ HARMLESS: dict[str, bytes] = {
     "no lzma": b"\x5d\x00\x00\x00\x00junk",
     "an archive of text": zipped({"a": b"text", "b": b"more"}),
     "no archive": b"PK\x03\x04 but not really",
+    "a tar of text": tarred({"a": b"text", "b": b"more"}),
+    "gzipped twice": gzip.compress(gzip.compress(b"plain text")),
+    "a plain array": array_file("{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }"),
     "an empty archive": b"PK\x05\x06" + bytes(18),
     "zlib's first bytes": b"\x78\x9c junk",
     "floats": np.linspace(0, 1, 1000).tobytes(),

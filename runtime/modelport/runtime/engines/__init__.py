@@ -27,11 +27,14 @@ class EngineRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `files` are all files of the package by name, for engines that bring their own form of the model. `providers` are
     names such as `cpu` or `cuda`, the first that fits is used; empty leaves the choice to the engine.
+    With `inputs`, the graph must have just these; `requires` is the oldest ONNX Runtime that runs it.
     `optimise` false runs the graph as it is written, to compare with.
     """
 
     model: bytes
     outputs: tuple[str, ...]
+    inputs: tuple[str, ...] | None = None
+    requires: str = ""
     external_data: dict[str, bytes] = {}
     files: dict[str, bytes] = {}
     threads: int = 1

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before it loads: read once by the library
 
 import numpy as np
 import onnxruntime
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from modelport.runtime.errors import (
     InvalidPackageError,
     MissingExtraError,
     ScoringError,
     UnknownNameError,
+    UnscorableInputError,
+    named,
     printable,
     shortened,
 )
@@ -44,6 +48,7 @@ class OrtEngine:
     """A model opened by ONNX Runtime."""
 
     def __init__(self, request: EngineRequest) -> None:
+        _check_version(request.requires)
         providers = _providers(request.providers)
         try:
             self._session = onnxruntime.InferenceSession(
@@ -56,6 +61,7 @@ class OrtEngine:
             raise InvalidPackageError(
                 f"model: expected one that ONNX Runtime {onnxruntime.__version__} loads, got {_first_line(error)}"
             ) from error
+        _check_names(request, self._session)
         self._outputs = list(request.outputs)
         self._run_options = onnxruntime.RunOptions()
         # The public `run` validates again what the scorer has checked; the raw session is private, so it may be absent.
@@ -77,9 +83,41 @@ class OrtEngine:
         """Execute the graph; raises `ScoringError` when a kernel fails."""
         try:
             results = self._run(self._outputs, dict(inputs), self._run_options)
+            return [np.asarray(result) for result in results]  # of a sequence of tensors there may be no array
         except Exception as error:
-            raise ScoringError(f"model: expected an answer, got {_first_line(error)}") from error
-        return [np.asarray(result) for result in results]
+            kind = UnscorableInputError if isinstance(error, InvalidArgument) else ScoringError
+            raise kind(f"model: expected an answer, got {_first_line(error)}") from error
+
+
+def _check_version(oldest: str) -> None:
+    """Raise `MissingExtraError` if the installed ONNX Runtime is older than `oldest`; empty asks for none."""
+    if _numbers(oldest) > _numbers(onnxruntime.__version__):
+        raise MissingExtraError(
+            f"model: expected ONNX Runtime {oldest} or newer, got {onnxruntime.__version__}",
+            hint=f'pip install "onnxruntime>={oldest}"',
+        )
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)[:3]]
+
+
+def _check_names(request: EngineRequest, session: Any) -> None:
+    """Raise `InvalidPackageError` unless the graph has what is asked of it, and no other input."""
+    for kind, wanted, values in (
+        ("input", request.inputs, session.get_inputs()),
+        ("output", request.outputs, session.get_outputs()),
+    ):
+        found = [value.name for value in values]
+        if missing := [name for name in wanted or () if name not in found]:
+            raise InvalidPackageError(
+                f"model: expected an {kind} {named(missing[0])}, as the signature says, "
+                f"got {', '.join(map(named, found))}"
+            )
+    if request.inputs is not None and (
+        extra := [name for name in (value.name for value in session.get_inputs()) if name not in request.inputs]
+    ):
+        raise InvalidPackageError(f"model: expected the inputs of the signature alone, got {named(extra[0])} too")
 
 
 def _options(request: EngineRequest) -> Any:

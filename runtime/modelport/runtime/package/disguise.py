@@ -1,31 +1,64 @@
-"""Recognises pickles, bare, compressed or zipped, whatever their file is called.
+"""Recognises pickles, bare, compressed or in archives, whatever their file is called.
 
 A pickle runs code when it is read. Nothing here loads one: `pickletools` only names its opcodes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import lzma
 import pickletools
+import re
+import tarfile
 import zipfile
 import zlib
 from bz2 import BZ2Decompressor
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _HEAD: Final = 1 << 20
 _MEMBER_HEAD: Final = 1 << 12
 _MAX_MEMBERS: Final = 10_000
 _MAX_OPCODES: Final = 200_000
 _ENOUGH: Final = 16
+_MAX_WRAPPERS: Final = 4
+_FEW: Final = 64
+# A number as unpicklers read it and `pickletools` does not.
+_BASED: Final = re.compile(rb"([IL])[ \t]*[-+]?0[xXoObB][0-9a-fA-F_]+L?\n")
+_NPY: Final = b"\x93NUMPY"
+_END_OF_ZIP: Final = b"PK\x05\x06"
+_ZIP_TAIL: Final = 66_000  # the end record with the longest comment
 _PROTOCOL: Final = b"\x80"
 _IMPORTS: Final = frozenset({"GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"})
 _CALLS: Final = frozenset({"REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "BUILD", "INST"})
 
 
 def looks_like_pickle(data: bytes) -> bool:
-    """Return whether `data` is a pickle: bare, compressed as by joblib, zipped as by torch, or as a NumPy array."""
-    return _is_pickle(data) or _has_objects(data) or _in_zip(data) or _is_pickle(_inflated(data), cut=True)
+    """Return whether `data` is a pickle: bare, as a NumPy array, or in archives and compressed files, in any order.
+
+    What is wrapped more than a few times over is one too: nothing honest is.
+    """
+    return _holds_pickle(data, _MAX_WRAPPERS, cut=False)
+
+
+def _holds_pickle(data: bytes, wrappers: int, *, cut: bool) -> bool:
+    if _is_pickle(data, cut=cut) or _has_objects(data):
+        return True
+    if (plain := _BASED.sub(rb"\g<1>1\n", data[:_HEAD])) != data[:_HEAD] and _is_pickle(plain, cut=cut):
+        return True
+    if wrappers == 0:
+        return bool(_inflated(data)) or _END_OF_ZIP in data or _is_tar(data)
+    if (inner := _inflated(data)) and _holds_pickle(inner, wrappers - 1, cut=True):
+        return True
+    return any(
+        name.endswith((".pkl", ".pickle")) or _holds_pickle(head, wrappers - 1, cut=True)
+        for name, head in _members(data)
+    )
 
 
 def _is_pickle(data: bytes, *, cut: bool = False) -> bool:
@@ -78,30 +111,49 @@ class _Stack:
 
 
 def _has_objects(data: bytes) -> bool:
-    """Return whether `data` is a `.npy` file of Python objects, which NumPy stores as a pickle."""
-    return data.startswith(b"\x93NUMPY") and b"O'" in data[:_MEMBER_HEAD].partition(b"\n")[0]
-
-
-def _in_zip(data: bytes) -> bool:
-    if not data.startswith(b"PK"):
+    """Return whether `data` is a `.npy` of Python objects, which NumPy stores as a pickle, or of a header unread."""
+    if not data.startswith(_NPY):
         return False
+    stream = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        return bool(read(stream)[2].hasobject)
+    except Exception:  # noqa: BLE001  NumPy raises many kinds on a header that is none
+        return True
+
+
+def _members(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield name and head of what a zip or tar holds, wherever in `data` the zip begins."""
+    if _END_OF_ZIP in data[-_ZIP_TAIL:]:
+        yield from _in_zip(data)
+    if _is_tar(data):
+        yield from _in_tar(data)
+
+
+def _in_zip(data: bytes) -> Iterator[tuple[str, bytes]]:
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
         members = archive.infolist()
     except Exception:  # noqa: BLE001  zipfile raises many kinds on what is no archive
-        return False
-    return len(members) > _MAX_MEMBERS or any(_is_pickled_member(archive, member) for member in members)
+        return
+    for count, member in enumerate(members):
+        head = b""
+        with contextlib.suppress(Exception), archive.open(member) as file:  # encrypted, damaged, compressed oddly
+            head = file.read(_HEAD if count < _FEW else _MEMBER_HEAD)
+        yield (".pkl" if count == _MAX_MEMBERS else member.filename), head
 
 
-def _is_pickled_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
-    if member.filename.endswith((".pkl", ".pickle")):
-        return True
-    try:
-        with archive.open(member) as file:
-            head = file.read(_MEMBER_HEAD)
-    except Exception:  # noqa: BLE001  encrypted, damaged, or compressed in a way that is not known here
-        return False
-    return _is_pickle(head, cut=True) or _has_objects(head)
+def _in_tar(data: bytes) -> Iterator[tuple[str, bytes]]:
+    with contextlib.suppress(Exception), tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+        for count, member in enumerate(archive):
+            file = archive.extractfile(member) if member.isreg() else None
+            head = file.read(_HEAD if count < _FEW else _MEMBER_HEAD) if file else b""
+            yield (".pkl" if count == _MAX_MEMBERS else member.name), head
+
+
+def _is_tar(data: bytes) -> bool:
+    return data[257:262] == b"ustar"
 
 
 def _inflated(data: bytes) -> bytes:
@@ -110,6 +162,7 @@ def _inflated(data: bytes) -> bytes:
         (data.startswith(b"\x1f\x8b"), lambda: zlib.decompressobj(wbits=31)),
         (data.startswith(b"BZh"), BZ2Decompressor),
         (data.startswith((b"\xfd7zXZ", b"\x5d\x00")), lzma.LZMADecompressor),
+        (data[5:13] == b"\xff" * 8, lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE)),
         (_is_zlib(data), zlib.decompressobj),
     ):
         if fits:

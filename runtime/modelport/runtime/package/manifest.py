@@ -164,6 +164,7 @@ _SEGMENT: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _BATCH: Final = re.compile(r"rows|none|fixed:[1-9][0-9]{0,8}")
 _ROLES: Final[tuple[Role, ...]] = ("model", "samples")
+_VERSION: Final = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6}){1,3}")
 _MAX_THREADS: Final = 1024
 _MAX_ELEMENTS: Final = 1 << 40
 
@@ -180,11 +181,30 @@ def _validate(manifest: Manifest) -> None:
             f"manifest: expected 1 to {_MAX_THREADS} threads, got {shown(manifest.execution.threads)}"
         )
     _validate_signature(manifest.signature)
+    _validate_proof(manifest.proof)
+    _validate_requirements(manifest.requires)
     for name, entry in manifest.files.items():
         _validate_file(name, entry)
     _validate_names(manifest.files)
     for role in _ROLES:
         manifest.name_of(role)
+
+
+def _validate_proof(proof: Proof) -> None:
+    counts = (proof.rows, proof.label_mismatches, proof.ties, proof.rows_over_tolerance)
+    if proof.rows < 1 or min(counts) < 0 or min(proof.max_absolute, proof.max_relative) < 0:
+        raise InvalidPackageError("manifest: proof: expected at least one row and no number below 0, got others")
+    if proof.passed == proof.accepted:
+        raise InvalidPackageError(
+            f"manifest: proof: expected to be either passed or accepted, got {'both' if proof.passed else 'neither'}"
+        )
+
+
+def _validate_requirements(requires: Requirements) -> None:
+    if not _VERSION.fullmatch(requires.onnxruntime):
+        raise InvalidPackageError(
+            f"manifest: expected the oldest ONNX Runtime as `1.20`, got {named(requires.onnxruntime)}"
+        )
 
 
 def _validate_signature(signature: Signature) -> None:
@@ -197,6 +217,10 @@ def _validate_signature(signature: Signature) -> None:
             raise InvalidPackageError(f"manifest: expected {kind}s of different names, got one name twice")
         for spec in specs:
             _validate_spec(f"{kind} {named(spec.name)}", spec, signature.batch)
+    if (signature.rows_identical is None) == signature.has_rows:
+        raise InvalidPackageError(
+            "manifest: expected `rows_identical` with batch `rows`, and with no other, got otherwise"
+        )
 
 
 def _validate_spec(subject: str, spec: TensorSpec, batch: str) -> None:
@@ -213,9 +237,21 @@ def _validate_spec(subject: str, spec: TensorSpec, batch: str) -> None:
         raise InvalidPackageError(
             f"manifest: {subject}: expected one feature a column, got {len(spec.features)} for shape {shape}"
         )
+    _validate_lists(subject, spec)
     if spec.nullable and (spec.datatype not in ("FP16", "FP32", "FP64", "BYTES") or not _has_null(spec)):
         raise InvalidPackageError(
             f"manifest: {subject}: expected only floats, and text with a `null`, to be nullable, got {spec.datatype}"
+        )
+
+
+def _validate_lists(subject: str, spec: TensorSpec) -> None:
+    """Raise `InvalidPackageError` on categories and labels that such a tensor cannot have."""
+    if spec.closed and not spec.categories:
+        raise InvalidPackageError(f"manifest: {subject}: expected categories where the list is closed, got none")
+    columns = spec.shape[-1] if len(spec.shape) > 1 else -1
+    if spec.labels and spec.datatype.startswith("FP") and columns not in (-1, len(spec.labels)):
+        raise InvalidPackageError(
+            f"manifest: {subject}: expected a label for each of {columns} columns, got {len(spec.labels)}"
         )
 
 

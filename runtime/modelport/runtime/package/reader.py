@@ -75,7 +75,15 @@ def check_contents(contents: Manifest, files: Mapping[str, bytes]) -> Samples:
         raise InvalidPackageError(
             f"`{unused[0]}`: expected external data that the model names, got a file that it does not"
         )
-    return samples.decode(files[contents.name_of("samples")], contents.signature)
+    requires = contents.requires
+    if (facts.ir_version, facts.opsets) != (requires.ir_version, requires.opsets):
+        raise InvalidPackageError(
+            f"manifest: expected what `{model}` says of its IR version and operator sets, got other numbers"
+        )
+    found = samples.decode(files[contents.name_of("samples")], contents.signature)
+    if contents.signature.has_rows and not any(len(array) for array in found.inputs[0].values()):
+        raise InvalidPackageError("samples: expected at least one row, got none: they would prove nothing")
+    return found
 
 
 def check_external(reference: onnxwire.ExternalData, sizes: Mapping[str, int], model: str) -> None:
