@@ -218,6 +218,10 @@ def test_a_csv_file_without_names_is_read_in_the_models_order(tmp_path: Path, cl
             "error: `--errors`: expected `--on-error skip` with it, got `--on-error stop`\n",
         ),
         (
+            ["rows.csv", "--on-error", "skip", "-o", "out.csv", "--errors", "out.csv"],
+            "error: `--errors`: expected another file than the output, got the same\n",
+        ),
+        (
             ["rows.csv", "--on-error", "ignore"],
             (
                 "error: invalid value for `--on-error`: Value error, `ignore` is not one of `stop`, `skip`\n\n"

@@ -143,3 +143,20 @@ def test_arrays_that_are_no_rows_are_read_whole() -> None:
     assert found["x"].tolist() == [0, 1, 2]
     assert found["state"].shape == ()
     assert found["state"] == 0.5
+
+
+HEADERS = {
+    "unfinished": "{'descr': '<f4', 'shape': (9**9,",
+    "deep": "(" * 5000,
+    "of many dimensions": f"{{'descr': '<f4', 'fortran_order': False, 'shape': {(1,) * 81}, }}",
+    "of a size beyond memory": f"{{'descr': '<f4', 'fortran_order': False, 'shape': (1, 0, {2**63}), }}",
+}
+
+
+@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
+def test_a_header_that_is_none_is_named(header: str) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("x.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode())
+    with pytest.raises(InvalidInputError, match=r"^array `x`: expected a NumPy array, got .+"):
+        read("npz", file.getvalue(), MATRIX)

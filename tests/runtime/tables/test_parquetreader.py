@@ -143,3 +143,18 @@ def test_a_damaged_page_is_refused() -> None:
 def test_a_file_that_is_no_table_for_the_model_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(message)}$"):
         read("parquet", data, TABLE)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([1 << 60], pa.timestamp("us")),
+        pa.array([1 << 30], pa.date32()),
+        pa.StringArray.from_buffers(1, pa.py_buffer(np.array([0, 2], np.int32)), pa.py_buffer(b"\xff\xfe")),
+    ],
+    ids=["a time", "a date", "text"],
+)
+def test_values_that_python_has_none_for_are_named_by_their_column(column: Any) -> None:
+    data = file_of({"amount": [1.5], "count": [1], "city": column})
+    with pytest.raises(InvalidInputError, match=r"^column `city`: expected values in range, got .+$"):
+        read("parquet", data)

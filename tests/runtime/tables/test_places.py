@@ -174,3 +174,27 @@ def test_how_far_a_file_was_read_is_known(tmp_path: Path) -> None:
         assert source.fraction() == 0.5
         os.read(source.file.fileno(), 50_000)
         assert source.fraction() == 1.0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a file that cannot be read at its beginning is Linux's")
+def test_what_cannot_be_read_is_the_inputs_fault_also_while_something_is_written(tmp_path: Path) -> None:
+    message = r"^input `/proc/self/mem`: expected a readable file, got Input/output error$"
+    with (
+        pytest.raises(InvalidInputError, match=message),
+        open_output(str(tmp_path / "out")),
+        open_input("/proc/self/mem") as source,
+    ):
+        source.file.read(1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_standard_streams_that_are_closed_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(InvalidInputError, match=r"^standard input: expected rows, got it closed$"), open_input("-"):
+        pass
+    with (
+        pytest.raises(OutputError, match=r"^standard output: expected to be written, got it closed$"),
+        open_output("-"),
+    ):
+        pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 from pathlib import Path  # noqa: TC003  Typer reads the annotations
@@ -82,6 +83,8 @@ def score(  # noqa: PLR0917  Typer's flags
 
     if errors is not None and on_error == "stop":
         raise InvalidSettingError("`--errors`: expected `--on-error skip` with it, got `--on-error stop`")
+    if errors is not None and output != "-" and os.path.realpath(errors) == os.path.realpath(output):
+        raise InvalidSettingError("`--errors`: expected another file than the output, got the same")
     form = input_format or format_of(table, "input")
     job = Job(
         table=table,

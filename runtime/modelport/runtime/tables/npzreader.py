@@ -14,7 +14,8 @@ from typing import IO, TYPE_CHECKING, Final
 
 import numpy as np
 
-from modelport.runtime.errors import InvalidInputError, named
+from modelport.runtime.errors import InvalidInputError, named, printable, shortened
+from modelport.runtime.signature import shown
 
 from .batch import Batch
 from .layout import by_names
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .places import Source
 
 _SUFFIX: Final = ".npy"
+_MOST_DIMENSIONS: Final = 64  # NumPy's own limit
 _UNNAMED: Final = "arr_0"  # what numpy.savez calls an array that was given without a name
 
 
@@ -136,15 +138,19 @@ def _header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(file)
-    except ValueError as error:
-        raise InvalidInputError(f"array {named(name)}: expected a NumPy array, got {error}") from error
+    except Exception as error:  # a header is Python's own notation: damaged, it raises many kinds
+        reason = printable(shortened(str(error) or type(error).__name__, 200))
+        raise InvalidInputError(f"array {named(name)}: expected a NumPy array, got {reason}") from error
     if dtype.hasobject:
         raise InvalidInputError(
             f"array {named(name)}: expected plain values, got Python objects",
             hint="a pickle runs code when it is read; save strings with `array.astype(str)`",
         )
-    if min(shape, default=0) < 0 or not dtype.itemsize:
-        raise InvalidInputError(f"array {named(name)}: expected a NumPy array, got shape {list(shape)} of {dtype}")
+    largest = max((size for size in shape if size), default=0)
+    if min(shape, default=0) < 0 or not dtype.itemsize or len(shape) > _MOST_DIMENSIONS or largest > sys.maxsize // 64:
+        raise InvalidInputError(
+            f"array {named(name)}: expected a NumPy array, got shape {shown(list(shape))} of {dtype}"
+        )
     return shape, fortran, dtype
 
 

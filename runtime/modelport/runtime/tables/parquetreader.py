@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
-from modelport.runtime.errors import InvalidInputError
+from modelport.runtime.errors import InvalidInputError, named, printable, shortened
 
 from .batch import Batch
 from .layout import by_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from modelport.runtime.signature import Signature
 
@@ -41,8 +41,8 @@ class ParquetReader:
             used = dict.fromkeys([*(slot.column for slot in layout.slots), *self._options.keep])
             done, count = 0, table.metadata.num_rows
             for part in _of_rows(table.iter_batches(batch_size=rows, columns=list(used)), rows):
-                columns = {slot.column: numbers_of(part.column(slot.column)) for slot in layout.slots}
-                kept = {name: values_of(part.column(name)) for name in self._options.keep}
+                columns = {slot.column: _taken(numbers_of, part, slot.column) for slot in layout.slots}
+                kept = {name: _taken(values_of, part, name) for name in self._options.keep}
                 rows_read = range(done + 1, done + part.num_rows + 1)
                 done += part.num_rows
                 self._done = done / count
@@ -53,6 +53,17 @@ class ParquetReader:
     def fraction(self) -> float | None:
         """Return how many of the rows were read."""
         return self._done
+
+
+def _taken(take: Callable[[Any], Column], table: Any, name: str) -> Column:
+    """Return what `take` makes of a column; raises `InvalidInputError` naming one with values that Python has none for.
+
+    Dates outside of its calendar, text that is no UTF-8.
+    """
+    try:
+        return take(table.column(name))
+    except (OverflowError, ValueError) as error:  # UnicodeDecodeError is one
+        raise InvalidInputError(f"column {named(name)}: expected values in range, got {_first_line(error)}") from error
 
 
 def numbers_of(column: Any) -> Column:
@@ -112,4 +123,4 @@ def _refusals() -> Iterator[None]:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+    return printable(shortened(str(error).partition("\n")[0], 200))

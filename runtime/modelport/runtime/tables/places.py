@@ -6,6 +6,7 @@ An output file is complete or absent: written under another name beside it, flus
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import secrets
 import shutil
@@ -13,7 +14,7 @@ import stat
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
 from modelport.runtime.errors import InvalidInputError, OutputError, named
 
@@ -36,6 +37,28 @@ class Source(NamedTuple):
         return min(1.0, os.lseek(self.file.fileno(), 0, os.SEEK_CUR) / self.size)
 
 
+class _Readable(io.FileIO):
+    """A file whose errors are the input's, whatever is written meanwhile."""
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        """Read into `buffer`; raises `InvalidInputError` where the system refuses."""
+        try:
+            return super().readinto(buffer)
+        except OSError as error:
+            raise _unreadable(str(self.name), error) from error
+
+    def readall(self) -> bytes:
+        """Read all that is left; raises `InvalidInputError` where the system refuses."""
+        try:
+            return super().readall()
+        except OSError as error:
+            raise _unreadable(str(self.name), error) from error
+
+
+def _unreadable(name: str, error: OSError) -> InvalidInputError:
+    return InvalidInputError(f"input {named(name)}: expected a readable file, got {error.strerror}")
+
+
 @contextlib.contextmanager
 def open_input(name: str, *, seekable: bool = False) -> Iterator[Source]:
     """Open a file, or standard input, which is copied to a temporary file first if it must be `seekable`.
@@ -43,15 +66,17 @@ def open_input(name: str, *, seekable: bool = False) -> Iterator[Source]:
     Raises `InvalidInputError` if it cannot be opened.
     """
     if name == STREAM:
+        if sys.stdin is None:
+            raise InvalidInputError("standard input: expected rows, got it closed")
         with _copied(sys.stdin.buffer) if seekable else contextlib.nullcontext(sys.stdin.buffer) as stream:
             yield Source(stream, None)
         return
     try:
-        file = Path(name).open("rb")  # noqa: SIM115  closed below: only the opening is guarded
+        file = io.BufferedReader(_Readable(name))
     except FileNotFoundError as error:
         raise InvalidInputError(f"input {named(name)}: expected a file, got nothing there") from error
     except OSError as error:
-        raise InvalidInputError(f"input {named(name)}: expected a readable file, got {error.strerror}") from error
+        raise _unreadable(name, error) from error
     with file:
         status = os.fstat(file.fileno())
         yield Source(file, status.st_size if stat.S_ISREG(status.st_mode) else None)
@@ -66,6 +91,8 @@ def open_output(name: str, *, seekable: bool = False) -> Iterator[IO[bytes]]:
     """
     try:
         if name == STREAM:
+            if sys.stdout is None:
+                raise OutputError("standard output: expected to be written, got it closed")
             with _spooled(sys.stdout.buffer) if seekable else contextlib.nullcontext(sys.stdout.buffer) as file:
                 yield file
             sys.stdout.buffer.flush()
