@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +35,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
 
 from modelport.packager import convert
 from modelport.packager.build import default_name
@@ -249,3 +253,74 @@ def test_a_file_whose_stem_is_no_name_wants_one() -> None:
     with pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(message)}$") as refused:
         default_name("my model.onnx", "out")
     assert refused.value.hint == "give the package a name: --name"
+
+
+PROGRAM = """
+import sys
+import numpy as np
+import pandas as pd
+from sklearn.compose import make_column_transformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+from modelport.packager import convert
+frame = pd.DataFrame({"city": ["Bern", "Genf", "Bern", "Basel"] * 20, "age": np.arange(80) * 0.5})
+columns = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["city"]), (SimpleImputer(), ["age"]))
+model = make_pipeline(columns, LogisticRegression()).fit(frame, np.arange(80) % 2)
+print(convert(model, frame, output=sys.argv[1], name="same").digest)
+"""
+
+
+def test_an_estimator_gives_the_same_digest_in_every_process(tmp_path: Path) -> None:
+    """Seeds 0 and 4 once gave the operator sets in two orders."""
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM, tmp_path / seed],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+        for seed in ("0", "4", "77")
+    }
+    assert len(digests) == 1
+
+
+def test_pandas_columns_with_missing_values_of_their_own_kind_are_converted(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": pd.array([1, 2, None, 4] * 50, dtype="Int64"), "b": np.arange(200.0)})
+    for model in (DecisionTreeClassifier(max_depth=2), HistGradientBoostingClassifier(max_iter=3)):
+        fitted = model.fit(frame, np.arange(200) % 2)
+        assert convert(fitted, frame, output=tmp_path / type(model).__name__).report.verdict == "passed"
+
+
+def test_many_rows_at_once_have_the_bits_of_a_few(tmp_path: Path) -> None:
+    """ONNX Runtime's softmax goes another way from some thousand rows on."""
+    x = np.random.default_rng(3).normal(size=(500, 20)) * 3
+    model = LogisticRegression().fit(x, x[:, :3].argmax(axis=1))
+    scorer = load(convert(model, x, output=tmp_path / "package").path)
+    assert scorer.signature.rows_identical
+    rows = np.random.default_rng(4).normal(size=(8192, 20)) * 3
+    whole = scorer.score(rows)["probabilities"]
+    for start in range(0, 8192, 512):
+        assert scorer.score(rows[start : start + 7])["probabilities"].tobytes() == whole[start : start + 7].tobytes()
+
+
+def test_what_came_of_another_contract_is_noted(tmp_path: Path) -> None:
+    rows = np.linspace(0, 1, 80, dtype=np.float32).reshape(-1, 1)
+    model = GaussianProcessRegressor(RBF(), optimizer=None).fit(rows, np.sin(rows[:, 0] * 9))
+    report = convert(model, rows, output=tmp_path / "package").report
+    assert report.contract == "float64"
+    assert [note.startswith("another contract was tried: float32: `prediction`: ") for note in report.notes] == [True]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"contract": "float16"}, "contract: expected float32 or float64, got `float16`"),
+        ({"threads": 0}, "threads: expected 1 to 1024, got 0"),
+    ],
+)
+def test_options_that_cannot_be_are_named(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConversionError, match=f"^{re.escape(message)}$"):
+        convert(LogisticRegression(), np.zeros((2, 1)), output=tmp_path / "package", **options)
+    assert not (tmp_path / "package").exists()

@@ -20,8 +20,8 @@ from modelport.packager.package.statistics import statistics
 from modelport.packager.parity.measure import measure
 from modelport.packager.parity.page import write_page
 from modelport.runtime import cpu, strictjson
-from modelport.runtime.errors import InvalidInputError, InvalidPackageError
-from modelport.runtime.package import check_name, onnxwire
+from modelport.runtime.errors import InvalidInputError, InvalidPackageError, named
+from modelport.runtime.package import MAX_THREADS, check_name, onnxwire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -115,6 +115,10 @@ def plan_conversion(
     """Do all of `convert` but the writing of the package."""
     check_name("name", name)
     check_name("version", version)
+    if contract not in (None, "float32", "float64"):
+        raise ConversionError(f"contract: expected float32 or float64, got {named(contract)}")
+    if not 1 <= threads <= MAX_THREADS:
+        raise ConversionError(f"threads: expected 1 to {MAX_THREADS}, got {threads}")
     found = opened(model)
     measured = _best(converter_for(found).candidates(found, sample, contract, expected), name, threads)
     if measured.report.verdict == "failed" and accept_parity:
@@ -141,15 +145,24 @@ def _best(attempts: Iterator[Attempt], name: str, threads: int) -> Measurement:
             failed.append(error)
             continue
         if measured.report.verdict == "passed":
-            return measured
+            return _noted(measured, [error.message for error in failed] + _failures(first))
         first = first or measured
     if first is not None:
-        notes = (*first.report.notes, *(f"another contract was tried: {error.message}" for error in failed))
-        return first._replace(report=msgspec.structs.replace(first.report, notes=notes))
+        return _noted(first, [error.message for error in failed])
     if not failed:
         raise ConversionError("model: expected a way to convert it, got none from its converter")
     reason = next((each for each in failed if isinstance(each, ConversionError)), failed[0])
     raise ConversionError(reason.message, hint=reason.hint) from reason
+
+
+def _failures(measured: Measurement | None) -> list[str]:
+    return [] if measured is None else [f"{measured.report.contract}: {text}" for text in measured.report.failures]
+
+
+def _noted(measured: Measurement, others: list[str]) -> Measurement:
+    """Return the measurement with notes of what came of the contracts that were tried beside it."""
+    notes = (*measured.report.notes, *(f"another contract was tried: {text}" for text in others))
+    return measured._replace(report=msgspec.structs.replace(measured.report, notes=notes))
 
 
 def _planned(measured: Measurement, name: str, version: str, extra: Mapping[str, tuple[Role, bytes]]) -> PackagePlan:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelport.packager.errors import ParityError
+from modelport.runtime.cli.wording import sized
 from modelport.runtime.package import Contract  # noqa: TC001  Typer reads the annotations
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def convert(  # noqa: PLR0917  Typer's flags
     except ParityError as error:
         _say([*described(error.report), *_written(report)])
         raise
-    size = f"{made.plan.size / 1e6:.1f} MB"
+    size = sized(made.plan.size)
     _say([*described(made.report), *_written(report), f"Wrote {made.path}: {made.digest}  ({size})"])
 
 

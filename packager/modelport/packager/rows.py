@@ -65,8 +65,13 @@ def under_contract(rows: Rows, contract: Contract) -> Rows:
 
 def call_by_call(run: Callable[[Rows], Rows], calls: Rows) -> Rows:
     """Run whole calls, stacked on the first axis, one after the other; the answers are stacked likewise."""
-    answers = [run({name: array[call] for name, array in calls.items()}) for call in range(count(calls))]
+    answers = [run(one_call(calls, call)) for call in range(count(calls))]
     return {name: np.stack([answer[name] for answer in answers]) for name in answers[0]}
+
+
+def one_call(calls: Rows, index: int) -> Rows:
+    """Return one of stacked whole calls; what has no dimensions stays an array."""
+    return {name: array[index, ...] for name, array in calls.items()}
 
 
 def to_engine(rows: Rows, signature: Signature) -> Rows:

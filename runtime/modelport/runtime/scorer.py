@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Arrays = dict[str, NDArray[np.generic]]
 
 #: Rows of one run of the engine: more are split, so that memory stays bounded, where rows are the same in any batch.
-CHUNK_ROWS: Final = 8192
+CHUNK_ROWS: Final = 1024
 
 
 class GraphRunner:

@@ -17,6 +17,7 @@ from modelport.packager.package import PackagePlan, plan_package
 from modelport.runtime.errors import InvalidPackageError
 from modelport.runtime.package import Execution, Producer, Proof, Requirements, Samples, Tolerance
 from modelport.runtime.package import samples as samples_file
+from modelport.runtime.package.onnxwire import read_facts
 from modelport.runtime.signature import Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ SAMPLES = samples_file.encode(
     Samples([{"x": ROWS}], [{"y": ROWS + CONSTANT}], [{"y": ROWS + CONSTANT}], {"y": Tolerance(0, 0)}, {}), SIGNATURE
 )
 MODEL = model([ADD], [numpy_helper.from_array(CONSTANT, "c")]).SerializeToString()
+FACTS = read_facts(MODEL)
 
 
 def planned(**changes: Any) -> PackagePlan:
@@ -46,7 +48,7 @@ def planned(**changes: Any) -> PackagePlan:
         "cpu": "x86_64:avx2",
         "proof": Proof(kind="self", passed=True, rows=1),
         "producer": Producer(framework="onnx", model="plus", versions={"b": "2", "a": "1"}),
-        "requires": Requirements(onnxruntime="1.30", ir_version=10, opsets={"": 21}),
+        "requires": Requirements(onnxruntime="1.10", ir_version=FACTS.ir_version, opsets=FACTS.opsets),
         "files": files,
     }
     return plan_package(**{**settings, **changes})

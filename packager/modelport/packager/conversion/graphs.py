@@ -37,7 +37,7 @@ DATATYPES: Final[dict[int, Datatype]] = {
 }
 ELEMENT_TYPES: Final = {datatype: element for element, datatype in DATATYPES.items()}
 
-# The first ONNX Runtime for an operator set of ONNX, and for an IR version
+# The first ONNX Runtime for an operator set of ONNX or of ai.onnx.ml, and for an IR version
 # (https://onnxruntime.ai/docs/reference/compatibility.html).
 _OPSET_RUNTIME: Final = (
     (15, "1.10"),
@@ -51,12 +51,17 @@ _OPSET_RUNTIME: Final = (
     (23, "1.23"),
     (24, "1.24"),
 )
+_ML_RUNTIME: Final = ((2, "1.10"), (3, "1.12"), (4, "1.17"), (5, "1.20"))
 _IR_RUNTIME: Final = ((8, "1.10"), (9, "1.15"), (10, "1.18"), (11, "1.23"), (12, "1.24"))
 
 
 def requirements(ir_version: int, opsets: Mapping[str, int]) -> Requirements:
     """Return what a runtime must know to run a model of this IR version and these operator sets."""
-    wanted = (_first(_OPSET_RUNTIME, opsets.get("", 1)), _first(_IR_RUNTIME, ir_version))
+    wanted = (
+        _first(_OPSET_RUNTIME, opsets.get("", 1)),
+        _first(_ML_RUNTIME, opsets.get("ai.onnx.ml", 1)),
+        _first(_IR_RUNTIME, ir_version),
+    )
     return Requirements(
         onnxruntime=max(wanted, key=lambda text: tuple(map(int, text.split(".")))),
         ir_version=ir_version,

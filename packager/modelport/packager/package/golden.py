@@ -32,8 +32,12 @@ def golden_samples(measured: Measurement) -> bytes:
     signature = measured.signature
     runner = GraphRunner(measured.engine, signature, measured.execution)
     inputs = rows_of.to_engine(rows, signature)
-    calls = [inputs] if signature.has_rows else [_call(inputs, i) for i in range(min(_CALLS, rows_of.count(inputs)))]
-    wanted = [expected] if signature.has_rows else [_call(expected, i) for i in range(len(calls))]
+    calls = (
+        [inputs]
+        if signature.has_rows
+        else [rows_of.one_call(inputs, i) for i in range(min(_CALLS, rows_of.count(inputs)))]
+    )
+    wanted = [expected] if signature.has_rows else [rows_of.one_call(expected, i) for i in range(len(calls))]
     recorded = [runner.run(call) for call in calls]
     typed = [
         {name: _as(array, recorded[i][name]) for name, array in answers.items() if name in recorded[i]}
@@ -66,10 +70,6 @@ def _as(expected: NDArray[np.generic], recorded: NDArray[np.generic]) -> NDArray
     if recorded.dtype.kind == "f":
         return expected.reshape(recorded.shape).astype(np.float64)
     return expected.reshape(recorded.shape).astype(recorded.dtype)
-
-
-def _call(stacked: Rows, index: int) -> Rows:
-    return {name: array[index] for name, array in stacked.items()}
 
 
 def _spread(runner: GraphRunner, calls: list[Rows], changing: Collection[str]) -> dict[str, Spread]:

@@ -59,11 +59,13 @@ def _stands(target: Path, plan: PackagePlan) -> bool:
     got = "something else"
     if target.is_dir():
         try:
-            open_package(target, digest=plan.digest)
+            found = open_package(target).digest
         except InvalidPackageError as error:
-            got = error.message.removeprefix(f"package `{target}`: expected ")
+            got = f"{got} ({error.message})"
         else:
-            return True
+            if found == plan.digest:
+                return True
+            got = f"the package {found[:19]}..."
     raise OutputExistsError(
         f"output `{target}`: expected nothing there, or the package {plan.digest[:19]}..., got {got}",
         hint="choose another output, or remove it",

@@ -6,14 +6,14 @@ by bisection, down to two neighbouring float64 numbers (or integers).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from modelport.packager import rows as rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -49,10 +49,19 @@ class Placed(NamedTuple):
     found: NDArray[np.bool_]
 
 
-def movers(group: TreeGroup, base: Rows, matrix: NDArray[np.float64]) -> dict[int, Mover]:
-    """Return, by feature of `matrix`, the raw column that alone moves it; features that several move are left out."""
+def movers(
+    group: TreeGroup, base: Rows, matrix: NDArray[np.float64], looked_up: Collection[Cell] = ()
+) -> dict[int, Mover]:
+    """Return, by feature of `matrix`, the raw column that alone moves it; features that several move are left out.
+
+    So are columns that are `looked_up`: categories lie on no line.
+    """
     cells = [
-        (name, column) for name, array in base.items() if array.dtype.kind in "fi" for column in range(array.shape[1])
+        (name, column)
+        for name, array in base.items()
+        if array.dtype.kind in "fi"
+        for column in range(array.shape[1])
+        if (name, column) not in looked_up
     ]
     few = np.arange(min(_MOVED_ROWS, len(matrix)))
     moving: dict[int, list[Cell]] = {}
@@ -85,8 +94,11 @@ def place(group: TreeGroup, base: Rows, sought: Sequence[Sought]) -> Placed:
         with np.errstate(over="ignore"):
             return np.asarray((seen.astype(np.float32) if group.single else seen) <= thresholds)
 
-    below = left(low)
-    found = np.isfinite(low) & (below != left(high))
+    try:
+        below = left(low)
+        found = np.isfinite(low) & (below != left(high))
+    except Exception:  # noqa: BLE001  beyond the seen values a transformer may refuse
+        return Placed(low, np.zeros(len(low), np.bool_))
     lower, upper = _ordered(low, whole), _ordered(high, whole)
     for _ in range(_STEPS):
         middle = (lower >> 1) + (upper >> 1) + (lower & upper & 1)
@@ -115,11 +127,23 @@ def _moved(
         array = made[name]
         own = slice(number * len(few), (number + 1) * len(few))
         step = 1 if array.dtype.kind == "i" else 0.37
-        array[own, column] = np.roll(base[name][:, column], 1)[few] + step
-    seen = group.transform(made).reshape(len(cells), len(few), -1)
+        other = np.roll(base[name][:, column], 1)[few] + step
+        array[own, column] = np.where(np.isnan(other), _middle(base[name][:, column]) + step, other)
+    try:
+        seen = group.transform(made).reshape(len(cells), len(few), -1)
+    except Exception:  # noqa: BLE001  transformers refuse values in every kind of error
+        half = len(cells) // 2
+        parts = (cells[:half], cells[half:]) if half else ()
+        return [found for part in parts for found in _moved(group, base, matrix, few, part)]
     before = matrix[few]
     changed = ((seen != before) & ~(np.isnan(seen) & np.isnan(before))).any(axis=1)
     return [(cells[number], feature) for number, feature in np.argwhere(changed).tolist()]
+
+
+def _middle(values: NDArray[Any]) -> float:
+    """Return the middle of the values that are there, 0 if none is."""
+    there = values[np.isfinite(values)]
+    return float(np.median(there)) if there.size else 0.0
 
 
 def _same(base: Rows, cell: Cell, seen: NDArray[np.float64]) -> bool:

@@ -49,7 +49,8 @@ def tolerance_for(name: str, expected: NDArray[Any]) -> Tolerance:
     if name == "probabilities":
         return PROBABILITY
     finite = expected[np.isfinite(expected)].astype(np.float64)
-    scale = (np.std(finite) or np.abs(finite).max()) if finite.size else 0.0
+    largest = float(np.abs(finite).max(initial=0.0))
+    scale = (float(np.std(finite / largest)) or 1.0) * largest if largest else 0.0
     return Tolerance(bounded(_OF_DEVIATION * scale), _RELATIVE)
 
 
@@ -74,10 +75,11 @@ def compare(
 
 def _numbers(expected: NDArray[np.float64], got: NDArray[np.float64], tolerance: Tolerance) -> Comparison:
     same = np.asarray((expected == got) | (np.isnan(expected) & np.isnan(got)), np.bool_)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         absolute = np.where(same, 0.0, np.abs(got - expected))
         absolute = np.where(np.isnan(absolute), np.inf, absolute)
         relative = np.where(same, 0.0, absolute / np.abs(expected))
+        relative = np.where(np.isnan(relative), np.inf, relative)
         over = absolute > tolerance.absolute + tolerance.relative * np.abs(np.nan_to_num(expected))
     rows = len(expected)
     if expected.shape[1] == 0:

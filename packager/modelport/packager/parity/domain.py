@@ -63,7 +63,7 @@ def domain_of(candidate: Candidate, sample: Rows) -> Domain:
     accepting = _Accepting(candidate.reference.answer, sample)
     missing = _missing(candidate.signature, sample, accepting)
     others = {
-        cell: _never_seen(spec, sample, cell)
+        cell: never_seen(spec, sample, cell)
         for spec in candidate.signature.inputs
         for cell in _cells(spec, sample)
         if spec.datatype == "BYTES" or cell in candidate.looked_up
@@ -82,6 +82,15 @@ def domain_of(candidate: Candidate, sample: Rows) -> Domain:
         inputs.append(closed)
     signature = msgspec.structs.replace(candidate.signature, inputs=tuple(inputs))
     return Domain(signature, tuple(missing), tuple(cell for cell in others if cell in unseen), tuple(notes))
+
+
+def never_seen(spec: TensorSpec, sample: Rows, cell: Cell) -> Any:
+    """Return a value of the column `cell` that neither the sample holds nor its encoder knows."""
+    if spec.datatype == "BYTES":
+        return "modelport: never seen"
+    seen = sample[cell[0]][:, cell[1]].astype(np.float64)
+    known = [value for value in spec.categories if isinstance(value, int)]
+    return max(np.max(seen, initial=0.0, where=np.isfinite(seen)), *known, 0) + 1
 
 
 def _missing(signature: Signature, sample: Rows, accepting: _Accepting) -> list[Cell]:
@@ -109,14 +118,6 @@ def _closed(spec: TensorSpec, sample: Rows) -> TensorSpec:
 def _open_note(spec: TensorSpec, refused: int) -> str:
     where = f"`{spec.name}`" if spec.shape == (-1, 1) else f"`{spec.name}`, {refused} of its columns"
     return f"{where}: a value that its encoder has not seen fails the call, as `handle_unknown='error'` asks"
-
-
-def _never_seen(spec: TensorSpec, sample: Rows, cell: Cell) -> Any:
-    if spec.datatype == "BYTES":
-        return "modelport: never seen"
-    seen = sample[cell[0]][:, cell[1]].astype(np.float64)
-    known = [value for value in spec.categories if isinstance(value, int)]
-    return max(np.max(seen, initial=0.0, where=np.isfinite(seen)), *known, 0) + 1
 
 
 def _cells(spec: TensorSpec, sample: Rows) -> list[Cell]:

@@ -13,11 +13,11 @@ from .boundaries import Sought, movers, place, with_values
 from .report import Thresholds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
-    from modelport.packager.rows import Rows
+    from modelport.packager.rows import Cell, Rows
     from modelport.packager.trees import TreeGroup
 
     from .boundaries import Mover
@@ -47,8 +47,13 @@ class _Splits(NamedTuple):
         return _Splits(self.feature[index], self.threshold[index], self.base[index], self.reached[index])
 
 
-def probe(groups: Sequence[TreeGroup], sample: Rows) -> tuple[Rows | None, Thresholds | None]:
-    """Return probe rows for the trees of `groups` and how far they cover their thresholds; None without trees."""
+def probe(
+    groups: Sequence[TreeGroup], sample: Rows, looked_up: Collection[Cell] = ()
+) -> tuple[Rows | None, Thresholds | None]:
+    """Return probe rows for the trees of `groups` and how far they cover their thresholds; None without trees.
+
+    Columns that are `looked_up` as categories are not moved.
+    """
     if not groups:
         return None, None
     base = rows_of.take(sample, rows_of.spread(rows_of.count(sample), _BASE_ROWS))
@@ -61,7 +66,7 @@ def probe(groups: Sequence[TreeGroup], sample: Rows) -> tuple[Rows | None, Thres
         splits = _splits(group, matrix)
         distinct += len(splits.feature)
         chosen = _thinned(splits, max(1, budget // _STEPS))
-        rows, used = _rows(group, base, matrix, chosen, budget)
+        rows, used = _rows(group, base, movers(group, base, matrix, looked_up), chosen, budget)
         if rows is not None:
             made.append(rows)
         probed += int(np.count_nonzero(used))
@@ -102,10 +107,9 @@ def _thinned(splits: _Splits, wanted: int) -> _Splits:
 
 
 def _rows(
-    group: TreeGroup, base: Rows, matrix: NDArray[np.float64], splits: _Splits, budget: int
+    group: TreeGroup, base: Rows, moving: dict[int, Mover], splits: _Splits, budget: int
 ) -> tuple[Rows | None, NDArray[np.bool_]]:
     """Return the probe rows of `splits`, about `budget` of them, and which splits have any."""
-    moving = movers(group, base, matrix)
     values, used = _values(group, base, splits, moving)
     index = np.flatnonzero(used)
     if len(index) == 0:
@@ -115,7 +119,7 @@ def _rows(
     parts = [
         with_values(base, splits.base[index, number], cells, steps)
         for number in range(bases)
-        for steps in _neighbours(values[index])
+        for steps in _neighbours(values[index], whole=any(base[name].dtype.kind == "i" for name, _ in cells))
     ]
     return rows_of.join(parts), used
 
@@ -139,8 +143,11 @@ def _values(
     return values, used
 
 
-def _neighbours(values: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    """Return the values, their float64 neighbours, and their nearest float32 with its neighbours."""
+def _neighbours(values: NDArray[np.float64], *, whole: bool) -> list[NDArray[np.float64]]:
+    """Return the values, their float64 neighbours, their nearest float32 with its neighbours, and for `whole` the next.
+
+    Columns of integers take the integer below each.
+    """
     single = values.astype(np.float32)
     up, down = np.float32(np.inf), np.float32(-np.inf)
     return [
@@ -150,4 +157,5 @@ def _neighbours(values: NDArray[np.float64]) -> list[NDArray[np.float64]]:
         single.astype(np.float64),
         np.nextafter(single, up).astype(np.float64),
         np.nextafter(single, down).astype(np.float64),
+        *([np.floor(values) + 1] if whole else ()),
     ]

@@ -13,7 +13,7 @@ import numpy as np
 from modelport.packager import rows as rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -64,10 +64,10 @@ def missing_set(sample: Rows, cells: Sequence[Cell]) -> Rows:
     return picked
 
 
-def unknown_set(sample: Rows, cells: Sequence[Cell]) -> Rows:
+def unknown_set(sample: Rows, cells: Sequence[Cell], beyond: Mapping[Cell, Any]) -> Rows:
     """Return sample rows in which values of `cells` are such as the sample does not hold.
 
-    Text is replaced by other text or changed a little; numbers that are categories become one more than the largest.
+    Text is replaced by other text or changed a little; numbers that are categories become what is `beyond` them.
     """
     rng = np.random.default_rng(_SEED + 2)
     picked = _picked(sample, rng, len(cells))
@@ -79,7 +79,7 @@ def unknown_set(sample: Rows, cells: Sequence[Cell]) -> Rows:
             others = [text for text in _variants(array[row, column]) if text not in known[cell]]
             array[row, column] = others[(row // len(cells)) % len(others)]
         else:
-            array[row, column] = np.nanmax(sample[name][:, column]) + 1
+            array[row, column] = beyond[cell]
     return picked
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from modelport.runtime.golden import same_bits
+from modelport.runtime.scorer import CHUNK_ROWS
 
 from .report import BatchCheck, ThreadCheck
 
@@ -61,17 +62,24 @@ def check(
 
 
 def check_batches(run: Run, inputs: Arrays) -> BatchCheck:
-    """Compare rows scored in batches of 1, 2 and 5 with the same rows scored at once; `run` must not pad."""
+    """Compare rows scored in batches of 1, 2, 5 and `CHUNK_ROWS` with the same rows scored at once.
+
+    `run` must not pad. Kernels have been seen to change their ways at some number of rows, and the runtime never runs
+    more than `CHUNK_ROWS` of them together.
+    """
     rows = min(_BATCHED_ROWS, len(next(iter(inputs.values()))))
     first = {name: array[:rows] for name, array in inputs.items()}
     whole = run(first)
     changed = {size: _in_batches(run, first, rows, size, whole) for size in _SIZES if size <= rows}
+    changed[CHUNK_ROWS] = _in_chunk(run, first, rows, whole)
     alone = changed.get(1, 0.0)
     others = [difference for size, difference in changed.items() if size > 1]
     identical = all(difference is None for difference in changed.values())
     padded = all(difference is None for difference in others) and (alone is None or _padded(run, first, rows, whole))
     worst = max((difference for difference in changed.values() if difference is not None), default=0.0)
-    return BatchCheck(sizes=_SIZES, rows=rows, identical=identical, identical_padded=padded, max_absolute=worst)
+    return BatchCheck(
+        sizes=(*_SIZES, CHUNK_ROWS), rows=rows, identical=identical, identical_padded=padded, max_absolute=worst
+    )
 
 
 def check_threads(run: Run, run_with_more: Run, inputs: Arrays, threads: int) -> ThreadCheck:
@@ -107,6 +115,16 @@ def _in_batches(run: Run, inputs: Arrays, rows: int, size: int, whole: Arrays) -
             if not same_bits(array, expected):
                 worst = max(worst or 0.0, _largest(array, expected))
     return worst
+
+
+def _in_chunk(run: Run, inputs: Arrays, rows: int, whole: Arrays) -> float | None:
+    """Return None if the rows, over and over in one batch of `CHUNK_ROWS`, give the bits of `whole`."""
+    index = np.arange(CHUNK_ROWS) % rows
+    got = run({name: array[index] for name, array in inputs.items()})
+    differences = [
+        _largest(array, whole[name][index]) for name, array in got.items() if not same_bits(array, whole[name][index])
+    ]
+    return max(differences) if differences else None
 
 
 def _padded(run: Run, inputs: Arrays, rows: int, whole: Arrays) -> bool:

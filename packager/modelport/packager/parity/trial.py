@@ -10,7 +10,7 @@ from modelport.packager.errors import ConversionError
 from modelport.runtime.errors import InvalidInputError, ScoringError
 
 from . import compare, probes, sets
-from .domain import Domain, domain_of, has_missing
+from .domain import Domain, domain_of, has_missing, never_seen
 from .sides import RefusedError, Sides
 
 if TYPE_CHECKING:
@@ -63,8 +63,9 @@ class Trial:
             self._ask(name, rows)
         self._ask_missing()
         if self.domain.unseen:
-            self._ask("unknown categories", sets.unknown_set(sample, self.domain.unseen))
-        probed, self.thresholds = probes.probe(candidate.trees, sample)
+            beyond = {cell: never_seen(candidate.signature.input(cell[0]), sample, cell) for cell in self.domain.unseen}
+            self._ask("unknown categories", sets.unknown_set(sample, self.domain.unseen, beyond))
+        probed, self.thresholds = probes.probe(candidate.trees, sample, candidate.looked_up)
         if probed is not None:
             self._ask("tree thresholds", probed)
 

@@ -51,7 +51,8 @@ def report_on(
         reference=candidate.reference.description,
         engine=engine,
         contract=candidate.contract,
-        proof=candidate.reference.proof,
+        # Outputs that are never twice the same can be compared with nothing: what is left is the graph itself.
+        proof="self" if len(changing) == len(outputs) else candidate.reference.proof,
         verdict="failed" if failures else "passed",
         deterministic=not changing,
         failures=tuple(failures),

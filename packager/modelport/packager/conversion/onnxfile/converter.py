@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import onnx
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from modelport.packager.conversion import Attempt
     from modelport.runtime.package import Contract
+
+
+_DRAWN: Final = ("no sample was given: rows were drawn from the signature, and say nothing of real data",)
 
 
 class OnnxFileConverter:
@@ -58,7 +61,7 @@ def _candidate(
         )
     if expected is not None and sample is None:
         raise ConversionError("expected outputs: expected a sample that they belong to, got none")
-    producer = f"{proto.producer_name or 'unknown producer'} {proto.producer_version}".strip()
+    producer = f"{proto.producer_name or 'a producer without a name'} {proto.producer_version}".strip()
     return Candidate(
         model=file.data,
         external_data=file.external_data,
@@ -73,4 +76,5 @@ def _candidate(
         ),
         only_sample=True,
         drawn=sample is None,
+        notes=_DRAWN if sample is None else (),
     )

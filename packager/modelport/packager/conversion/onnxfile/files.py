@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import onnx
@@ -11,7 +12,20 @@ from onnx import TensorProto
 
 from modelport.packager.errors import ConversionError
 from modelport.runtime.errors import InvalidPackageError, named
-from modelport.runtime.package import onnxwire
+from modelport.runtime.package import PLAIN_NAME, onnxwire
+
+# The files that a package has itself.
+_OWN: Final = (
+    "environment.lock",
+    "manifest.json",
+    "manifest.sha256",
+    "model.onnx",
+    "parity.json",
+    "resources.json",
+    "samples.npz",
+    "score.py",
+    "statistics.json",
+)
 
 
 class OnnxFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,12 +52,24 @@ def read_onnx(path: str | os.PathLike[str]) -> OnnxFile:
                 hint="save the model again with tensors of subgraphs, functions and attributes inside the file",
             )
         locations = dict.fromkeys(reference.location for reference in facts.external)
+        for location in locations:
+            _check_location(file, location)
         external = {location: _beside(file, location) for location in locations}
     except OSError as error:
         raise ConversionError(f"`{file}`: expected a readable ONNX model, got {error.strerror}") from error
     except InvalidPackageError as error:
         raise ConversionError(error.message, hint=error.hint) from error
     return OnnxFile(data=data, external_data=external)
+
+
+def _check_location(file: Path, location: str) -> None:
+    """Raise `ConversionError` if a package cannot hold external data of that name beside its own files."""
+    plain = all(PLAIN_NAME.fullmatch(part) for part in location.split("/"))
+    if location in _OWN or (not plain and (file.parent / location).is_file()):
+        raise ConversionError(
+            f"`{file.name}`: expected external data under another name, got {named(location)}",
+            hint="save the model again with its weights in a file such as `weights.bin`",
+        )
 
 
 def parsed(file: OnnxFile) -> onnx.ModelProto:

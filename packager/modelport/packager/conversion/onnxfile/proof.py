@@ -100,7 +100,7 @@ def _given(signature: Signature, rows: Rows, expected: Mapping[str, Any]) -> Arr
                 f"expected outputs: expected {rows_of.count(rows)} rows of `{spec.name}`, as in the sample, "
                 f"got {len(array)}"
             )
-        outputs[spec.name] = array
+        outputs[spec.name] = array.astype(np.float64) if spec.dtype.kind == "f" else array
     return outputs
 
 

@@ -110,7 +110,7 @@ class _Subject(msgspec.Struct, frozen=True):
                 proof="trained",
                 description=f"{_described(self.model)} (scikit-learn {sklearn.__version__})",
                 answer=self.answer,
-                behind=functools.partial(reference.behind, inner, self.kind),
+                behind=functools.partial(reference.behind, inner),
             ),
             sample=self.layout.rows,
             null=self.layout.null,

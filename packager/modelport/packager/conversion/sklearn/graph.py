@@ -6,6 +6,7 @@ import functools
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import onnx
 from onnx import TensorProto, helper
 from skl2onnx import convert_sklearn
@@ -18,7 +19,7 @@ from sklearn.pipeline import Pipeline
 from modelport.packager.conversion import graphs
 from modelport.packager.errors import ConversionError
 
-from . import bins, encoders, ensembles, forests, hist_gradient, imputer, parsers, repairs
+from . import binarizer, bins, encoders, ensembles, forests, hist_gradient, imputer, parsers, repairs
 from .layout import MATRIX
 from .reference import OUTPUTS
 from .structure import branches, first_step, is_encoder, last_step, lookups, parts
@@ -57,6 +58,7 @@ _SHAPES: Final = {
     ensemble.HistGradientBoostingClassifier: ensembles.infer_classifier_shape,
     ensemble.HistGradientBoostingRegressor: ensembles.infer_regressor_shape,
     ensemble.IsolationForest: forests.infer_isolation_shape,
+    preprocessing.Binarizer: binarizer.infer_shape,
     preprocessing.KBinsDiscretizer: bins.infer_shape,
     **dict.fromkeys(_TREE_CLASSIFIERS, ensembles.infer_classifier_shape),
     **dict.fromkeys(_TREE_REGRESSORS, ensembles.infer_regressor_shape),
@@ -85,6 +87,9 @@ def make_graph(
     del proto.metadata_props[:]
     proto.ir_version = graphs.IR_VERSION
     proto.producer_name, proto.producer_version, proto.doc_string = "modelport", "", ""
+    opsets = sorted(proto.opset_import, key=lambda opset: opset.domain)  # skl2onnx gives them in a set's order
+    del proto.opset_import[:]
+    proto.opset_import.extend(opsets)
     graph = proto.graph
     graph.name, graph.doc_string = "model", ""
     for node in graph.node:
@@ -117,6 +122,7 @@ def _convert(model: Any, types: list[tuple[str, Any]], layout: Layout, contract:
             **_CONVERTERS,
             **dict.fromkeys(_ENCODERS, functools.partial(encoders.convert, **texts)),
             impute.SimpleImputer: functools.partial(imputer.convert, **texts),
+            preprocessing.Binarizer: functools.partial(binarizer.convert, single=layout.dtype == np.float32),
         },
     )
     try:

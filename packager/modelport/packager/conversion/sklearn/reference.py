@@ -9,6 +9,8 @@ from sklearn.base import is_classifier, is_clusterer, is_outlier_detector, is_re
 
 from modelport.packager.errors import ConversionError
 
+from .structure import last_step
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -70,13 +72,13 @@ def answer(model: Any, kind: Kind, data: Any) -> Arrays:
     return result
 
 
-def behind(model: Any, kind: Kind, answers: Arrays, labels: NDArray[Any]) -> NDArray[np.float64]:
-    """Return by how much each of `labels` scores less than the best one in the estimator's own `answers`.
+def behind(model: Any, answers: Arrays, labels: NDArray[Any]) -> NDArray[np.float64]:
+    """Return by how much the score of each of `labels` differs from that of the label in the estimator's own `answers`.
 
-    Infinite where nothing says it: for labels that the estimator does not know, and without scores.
+    Infinite where nothing says it: for labels that the estimator does not know, and without a score for each.
     """
     scores = answers.get("probabilities", answers.get("scores"))
-    if scores is None:
+    if scores is None or getattr(last_step(model), "decision_function_shape", "") == "ovo":  # scores of pairs
         return np.full(len(labels), np.inf)
     if scores.shape[1] == 1:  # one side of zero or the other
         return np.where(labels == answers["label"], 0.0, np.abs(scores[:, 0]))
@@ -84,9 +86,12 @@ def behind(model: Any, kind: Kind, answers: Arrays, labels: NDArray[Any]) -> NDA
     chosen = labels.reshape(-1, 1) == known.reshape(1, -1)
     if chosen.shape != scores.shape:
         return np.full(len(labels), np.inf)
-    ranked = -scores if kind == "scorer" and is_clusterer(model) else scores  # a cluster's score is a distance
-    own = np.where(chosen, ranked, -np.inf).max(axis=1)
-    return np.asarray(ranked.max(axis=1) - own, np.float64)
+    answered = answers["label"].reshape(-1, 1) == known.reshape(1, -1)
+    if not answered.any(axis=1).all():
+        return np.full(len(labels), np.inf)
+    rows = np.arange(len(labels))
+    difference = np.abs(scores[rows, answered.argmax(axis=1)] - scores[rows, chosen.argmax(axis=1)])
+    return np.asarray(np.where(chosen.any(axis=1), difference, np.inf), np.float64)
 
 
 def classes(model: Any, kind: Kind) -> tuple[str | int | bool, ...]:
