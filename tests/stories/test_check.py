@@ -40,7 +40,7 @@ def test_a_package_on_the_cpu_that_made_it_is_identical(tmp_path: Path) -> None:
         f"table 1 {open_package(package).digest}: identical\n"
         "  total  identical\n"
         "  town   identical\n"
-        f"3 samples on {engine_of(package)}, a CPU of the recorded kind\n"
+        f"3 samples on {engine_of(package)}, a CPU of the recorded kind; proof self\n"
     )
     assert done == (0, expected, "")
 
@@ -53,7 +53,7 @@ def test_other_bits_within_the_tolerance_pass_and_the_difference_is_shown(tmp_pa
     verdict, output, footer = done.out.splitlines()
     assert verdict == f"linear 1 {open_package(package).digest}: within bound"
     assert output.startswith("  y  within bound, off by at most ")
-    assert footer == f"5 samples on {engine_of(package)}, a CPU of another kind than the recorded one"
+    assert footer == f"5 samples on {engine_of(package)}, a CPU of another kind than the recorded one; proof self"
 
 
 def test_answers_that_are_off_fail_with_exit_code_1(tmp_path: Path) -> None:
@@ -95,6 +95,8 @@ def test_as_json_it_is_for_machines(tmp_path: Path) -> None:
         "name": "table",
         "version": "1",
         "digest": open_package(package).digest,
+        "proof": "self",
+        "accepted": False,
         "verdict": "identical",
         "samples": 3,
         "engine": engine_of(package),

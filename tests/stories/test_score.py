@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 AGES = np.array([[0.1, 2], [3.3, -4e10], [np.nan, 1], [1 / 3, 1e-20], [16777217, 0.3]])
-SUMMARY = re.compile(r"Scored (.+) with (\S+) 1 sha256:[0-9a-f]{12}\.\.\. -> (.+)\n")
+SUMMARY = re.compile(r"Scored (.+) with (\S+) 1 sha256:[0-9a-f]{12}\.\.\. \(proof self\) -> (.+)\n")
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_table_in_any_format_gives_the_bits_of_the_scorer(
     table = write_table(tmp_path / f"rows.{given}", AGES)
     done = modelport("score", classifier, table, "-o", f"out.{wanted}", folder=tmp_path)
     digest = load(classifier).digest
-    assert done == (0, "", f"Scored 5 rows with classifier 1 {digest[:19]}... -> out.{wanted}\n")
+    assert done == (0, "", f"Scored 5 rows with classifier 1 {digest[:19]}... (proof self) -> out.{wanted}\n")
     labels, probabilities = read_results(tmp_path / f"out.{wanted}")
     expected = load(classifier).score(AGES)
     assert labels == expected["label"].tolist()
@@ -153,7 +153,7 @@ def test_rows_that_cannot_be_scored_are_left_out_counted_and_logged(tmp_path: Pa
     assert first == 'skipped row 2, column `index`: expected INT64, got "abc"'
     assert second == "skipped row 3: expected 2 cells, got 1"
     assert third.startswith("skipped row 4: model: expected an answer, got [ONNXRuntimeError]")
-    assert re.fullmatch(r"Scored 2 rows \(3 skipped\) with lookup 1 sha256:\S+ -> out.csv", summary)
+    assert re.fullmatch(r"Scored 2 rows \(3 skipped\) with lookup 1 sha256:\S+ \(proof self\) -> out.csv", summary)
     assert [json.loads(line) for line in (tmp_path / "bad.jsonl").read_text().splitlines()] == [
         {"row": 2, "column": "index", "reason": 'expected INT64, got "abc"'},
         {"row": 3, "column": None, "reason": "expected 2 cells, got 1"},
@@ -255,7 +255,7 @@ def test_a_model_without_rows_is_scored_whole(tmp_path: Path) -> None:
     package = tiny_models.state(tmp_path / "state")
     np.savez(tmp_path / "call.npz", x=np.array([1, 2], np.float32), state=np.array(0.5))
     done = modelport("score", package, "call.npz", "-o", "out.npz", folder=tmp_path)
-    assert re.fullmatch(r"Scored one call with state 1 sha256:\S+ -> out.npz\n", done.err)
+    assert re.fullmatch(r"Scored one call with state 1 sha256:\S+ \(proof self\) -> out.npz\n", done.err)
     found = np.load(tmp_path / "out.npz")
     assert {name: (found[name].shape, found[name].item()) for name in found.files} == {
         "sum": ((), 3.5),

@@ -94,7 +94,7 @@ def insist(server: Server) -> int:
 
 def test_it_says_what_it_serves_and_where_and_stops_cleanly(package: Path) -> None:
     with servers.serving(package, log_format="text") as server:
-        line = f"modelport serving linear 1 {load(package).digest} at http://127.0.0.1:{server.port}"
+        line = f"modelport serving linear 1 {load(package).digest} at http://127.0.0.1:{server.port} (proof self)"
         assert server.lines == [line]
         assert server.ask(INFER, GOOD).status == 200
         assert server.stop(signal.SIGTERM) == 0

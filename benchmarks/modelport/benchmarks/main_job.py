@@ -19,6 +19,7 @@ from modelport.benchmarks.servers import serving
 from modelport.packager import convert
 from modelport.packager.commands import described
 from modelport.runtime import load
+from modelport.runtime.cli.wording import sized
 from modelport.runtime.golden import check, same_bits
 
 if TYPE_CHECKING:
@@ -48,9 +49,7 @@ def main(output: Path = Path("out/flights")) -> int:
     package = output / "package"
     made = convert(pipeline, flights.train, output=package, name="flights", report=output / "parity.html")
     print("\n".join(f"   {line}" for line in described(made.report)))
-    print(
-        f"   package {package}: {made.digest} ({made.plan.size / 1e6:.2f} MB); the comparison: {output / 'parity.html'}"
-    )
+    print(f"   package {package}: {made.digest} ({sized(made.plan.size)}); the comparison: {output / 'parity.html'}")
 
     _say("3. Open, check, score offline")
     scorer = load(package, digest=made.digest)

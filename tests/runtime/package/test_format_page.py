@@ -29,4 +29,4 @@ def test_every_role_and_kind_of_proof_is_named() -> None:
 def test_the_rules_for_names_are_those_of_the_code() -> None:
     assert f"version {FORMAT_VERSION}" in PAGE
     assert f"`{manifest.NAME.pattern}`" in PAGE
-    assert f"`{manifest._SEGMENT.pattern}`" in PAGE
+    assert f"`{manifest.PLAIN_NAME.pattern}`" in PAGE

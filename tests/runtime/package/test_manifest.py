@@ -253,6 +253,28 @@ ENTRY_RULE = "expected a size and a SHA-256 for `model.onnx`"
         (put("contract", value="float16"), "invalid enum value 'float16' - at `$.contract`"),
         (put("proof", "kind", value="hope"), "invalid enum value 'hope' - at `$.proof.kind`"),
         (put("proof", "rows", value=1.5), "expected `int`, got `float` - at `$.proof.rows`"),
+        *(
+            (put("proof", key, value=value), "proof: expected at least one row and no number below 0, got others")
+            for key, value in {
+                "rows": -1,
+                "label_mismatches": -1,
+                "ties": -1,
+                "rows_over_tolerance": -1,
+                "max_absolute": -0.5,
+                "max_relative": -0.5,
+            }.items()
+        ),
+        (put("proof", "rows", value=0), "proof: expected at least one row and no number below 0, got others"),
+        (put("proof", "passed", value=False), "proof: expected to be either passed or accepted, got neither"),
+        (put("proof", "accepted", value=True), "proof: expected to be either passed or accepted, got both"),
+        *(
+            (put("requires", "onnxruntime", value=text), f"expected the oldest ONNX Runtime as `1.20`, got `{text}`")
+            for text in ("", "1", "new", "1.20 or newer", "1.20rc1")
+        ),
+        (
+            put("signature", "batch", value="none"),
+            "expected `rows_identical` with batch `rows`, and with no other, got otherwise",
+        ),
         (put("signature", "batch", value="some"), "expected batch `rows`, `none` or `fixed:N`, got `some`"),
         (put("signature", "batch", value="fixed:0"), "expected batch `rows`, `none` or `fixed:N`, got `fixed:0`"),
         (put("signature", "inputs", value=[]), "expected at least one input, got none"),
@@ -297,6 +319,8 @@ NULLABLE = "expected only floats, and text with a `null`, to be nullable"
         (with_input(shape=[5, 2]), "expected -1 as first dimension, got [5, 2]"),
         (with_input(shape=[]), "expected -1 as first dimension, got []"),
         (with_input("fixed:4", shape=[5, 2]), "expected 4 as first dimension, got [5, 2]"),
+        (with_input(closed=True), "expected categories where the list is closed, got none"),
+        (with_input(labels=["a", "b", "c"]), "expected a label for each of 2 columns, got 3"),
         (with_input(features=["a"]), "expected one feature a column, got 1 for shape [-1, 2]"),
         (with_input(features=["a", "a"]), "expected one feature a column, got 2 for shape [-1, 2]"),
         (with_input("none", shape=[], features=["a"]), "expected one feature a column, got 1 for shape []"),

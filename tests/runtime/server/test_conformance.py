@@ -136,7 +136,7 @@ def test_the_model_says_what_it_takes_and_gives_and_which_package_it_is(server: 
         ],
     }
     assert properties.pop("engine").startswith("onnxruntime ")
-    assert properties == {"digest": server.digest, "proof": "self", "contract": "float32"}
+    assert properties == {"digest": server.digest, "proof": "self", "parity": "passed", "contract": "float32"}
 
 
 def test_live_and_ready_are_yes(server: Server) -> None:

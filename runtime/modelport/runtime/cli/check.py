@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from .options import AsJson, Digest, EngineName, PackagePath, Providers, names_of
-from .wording import counted
+from .wording import counted, proven
 
 if TYPE_CHECKING:
     from modelport.runtime.golden import Check, OutputCheck
@@ -38,7 +38,8 @@ def check(
 
 def _as_json(scorer: Scorer, result: Check) -> str:
     name, version = scorer.manifest.name, scorer.manifest.version
-    found = {"name": name, "version": version, "digest": scorer.digest, **msgspec.to_builtins(result)}
+    proof = {"proof": scorer.manifest.proof.kind, "accepted": scorer.manifest.proof.accepted}
+    found = {"name": name, "version": version, "digest": scorer.digest, **proof, **msgspec.to_builtins(result)}
     return msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
 
 
@@ -48,7 +49,7 @@ def _as_text(scorer: Scorer, result: Check) -> str:
         [
             f"{scorer.manifest.name} {scorer.manifest.version} {scorer.digest}: {result.verdict}",
             *(f"  {output.name:<{width}}  {output.verdict}{_difference(output)}" for output in result.outputs),
-            f"{counted(result.samples, 'sample')} on {result.engine}, {_cpu(result)}",
+            f"{counted(result.samples, 'sample')} on {result.engine}, {_cpu(result)}; {proven(scorer.manifest.proof)}",
         ]
     )
 

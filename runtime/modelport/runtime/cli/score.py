@@ -16,7 +16,7 @@ from modelport.runtime.errors import InvalidInputError, InvalidSettingError
 
 from .options import Digest, EngineName, PackagePath, Providers, names_of
 from .progress import Progress
-from .wording import counted
+from .wording import counted, proven
 
 if TYPE_CHECKING:
     from modelport.runtime.scorer import Scorer
@@ -99,7 +99,9 @@ def score(  # noqa: PLR0917  Typer's flags
     scorer = load(package, digest=digest, engine=engine, providers=names_of(providers))
     done = _score_rows(scorer, job) if scorer.signature.has_rows else _score_whole(scorer, job)
     target = "standard output" if output == "-" else output
-    model = f"{scorer.manifest.name} {scorer.manifest.version} {scorer.digest[:19]}..."
+    model = (
+        f"{scorer.manifest.name} {scorer.manifest.version} {scorer.digest[:19]}... ({proven(scorer.manifest.proof)})"
+    )
     typer.echo(f"Scored {done} with {model} -> {target}", err=True)
 
 

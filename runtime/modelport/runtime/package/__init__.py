@@ -2,6 +2,8 @@
 
 from .manifest import (
     FORMAT_VERSION,
+    MAX_THREADS,
+    PLAIN_NAME,
     Contract,
     Execution,
     FileEntry,
@@ -20,6 +22,8 @@ from .samples import Samples, Spread, Tolerance
 
 __all__ = [
     "FORMAT_VERSION",
+    "MAX_THREADS",
+    "PLAIN_NAME",
     "Contract",
     "Execution",
     "FileEntry",

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 FORMAT_VERSION: Final = 1
 MANIFEST: Final = "manifest.json"
 DIGEST: Final = "manifest.sha256"
+MAX_THREADS: Final = 1024
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
+#: A file or directory of a package.
+PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}")
 
 Role = Literal["model", "external-data", "script", "environment", "resources", "samples", "statistics", "parity"]
 Contract = Literal["float32", "float64"]
@@ -160,12 +163,10 @@ class _FormatVersion(msgspec.Struct):
     format_version: int
 
 
-_SEGMENT: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _BATCH: Final = re.compile(r"rows|none|fixed:[1-9][0-9]{0,8}")
 _ROLES: Final[tuple[Role, ...]] = ("model", "samples")
 _VERSION: Final = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6}){1,3}")
-_MAX_THREADS: Final = 1024
 _MAX_ELEMENTS: Final = 1 << 40
 
 
@@ -176,9 +177,9 @@ def _validate(manifest: Manifest) -> None:
         check_name("version", manifest.version)
     except InvalidInputError as error:
         raise InvalidPackageError(f"manifest: {error.message}") from error
-    if not 1 <= manifest.execution.threads <= _MAX_THREADS:
+    if not 1 <= manifest.execution.threads <= MAX_THREADS:
         raise InvalidPackageError(
-            f"manifest: expected 1 to {_MAX_THREADS} threads, got {shown(manifest.execution.threads)}"
+            f"manifest: expected 1 to {MAX_THREADS} threads, got {shown(manifest.execution.threads)}"
         )
     _validate_signature(manifest.signature)
     _validate_proof(manifest.proof)
@@ -261,7 +262,7 @@ def _has_null(spec: TensorSpec) -> bool:
 
 def _validate_file(name: str, entry: FileEntry) -> None:
     parts = name.split("/")
-    if len(parts) > MAX_LEVELS or not all(_SEGMENT.fullmatch(part) for part in parts) or name in (MANIFEST, DIGEST):
+    if len(parts) > MAX_LEVELS or not all(PLAIN_NAME.fullmatch(part) for part in parts) or name in (MANIFEST, DIGEST):
         raise InvalidPackageError(f"manifest: expected a plain relative file name, got {named(name)}")
     if entry.size < 0 or not _SHA256.fullmatch(entry.sha256):
         raise InvalidPackageError(

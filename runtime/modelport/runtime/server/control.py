@@ -32,6 +32,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag="loaded"):
     name: str
     version: str
     digest: str
+    proof: str
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):

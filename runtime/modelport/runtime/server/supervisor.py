@@ -141,11 +141,12 @@ class Supervisor:
             self._announced = True
             self._door.listen(listener.BACKLOG)
             _log.info(
-                "modelport serving %s %s %s at %s",
+                "modelport serving %s %s %s at %s (proof %s)",
                 loaded.name,
                 loaded.version,
                 loaded.digest,
                 listener.url(self._door),
+                loaded.proof,
             )
 
     def _on_failed(self, child: _Child, error: ModelportError) -> None:

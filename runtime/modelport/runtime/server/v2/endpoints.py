@@ -60,6 +60,7 @@ def _describe(plane: DataPlane, route: Route) -> wire.ModelMetadata:
             "digest": found.digest,
             "engine": found.engine,
             "proof": manifest.proof.kind,
+            "parity": "accepted" if manifest.proof.accepted else "passed",
             "contract": manifest.contract,
         },
     )
