@@ -305,6 +305,27 @@ def test_many_rows_at_once_have_the_bits_of_a_few(tmp_path: Path) -> None:
         assert scorer.score(rows[start : start + 7])["probabilities"].tobytes() == whole[start : start + 7].tobytes()
 
 
+def test_a_float32_sample_that_is_too_coarse_is_told_so(tmp_path: Path) -> None:
+    rows = np.round(np.random.default_rng(2).normal(size=(500, 4)), 1)
+    model = make_pipeline(StandardScaler(), RandomForestClassifier(8, random_state=0))
+    model.fit(rows, (rows[:, 0] + rows[:, 1] > 0.3).astype(int))
+    with pytest.raises(ParityError) as refused:
+        convert(model, rows.astype(np.float32), output=tmp_path / "single")
+    assert refused.value.hint is not None
+    assert refused.value.hint.startswith("numbers that float32 holds may be too coarse: give the sample as float64; ")
+    assert convert(model, rows, output=tmp_path / "double").report.verdict == "passed"
+
+
+def test_a_sample_of_a_few_rows_is_said_to_show_little(tmp_path: Path) -> None:
+    x = np.random.default_rng(3).normal(size=(200, 2))
+    model = LogisticRegression().fit(x, x[:, 0] > 0)
+    note = (
+        "the sample has 3 rows: ranges, categories and splits that it does not show are not compared; give 20 or more"
+    )
+    assert note in convert(model, x[:3], output=tmp_path / "few").report.notes
+    assert convert(model, x, output=tmp_path / "many").report.notes == ()
+
+
 def test_what_came_of_another_contract_is_noted(tmp_path: Path) -> None:
     rows = np.linspace(0, 1, 80, dtype=np.float32).reshape(-1, 1)
     model = GaussianProcessRegressor(RBF(), optimizer=None).fit(rows, np.sin(rows[:, 0] * 9))

@@ -224,7 +224,7 @@ def test_a_csv_file_without_names_is_read_in_the_models_order(tmp_path: Path, cl
         (
             ["rows.csv", "--on-error", "ignore"],
             (
-                "error: invalid value for `--on-error`: Value error, `ignore` is not one of `stop`, `skip`\n\n"
+                "error: invalid value for `--on-error`: `ignore` is not one of `stop`, `skip`\n\n"
                 "hint: `modelport score --help`\n"
             ),
         ),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
+import numpy as np
 
 from modelport.packager.config import ENVIRONMENT, RESOURCES, Resources, encode_resources
 from modelport.packager.conversion import converter_for, graphs
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from modelport.packager.conversion import Attempt
     from modelport.packager.parity.measure import Measurement
     from modelport.packager.parity.report import ParityReport
+    from modelport.packager.rows import Rows
     from modelport.runtime.errors import ModelportError
     from modelport.runtime.package import Contract, Role
 
@@ -129,7 +131,7 @@ def plan_conversion(
         raise ParityError(
             f"model: expected the same answers from the graph, got others: {'; '.join(measured.report.failures)}",
             report=measured.report,
-            hint="--report FILE shows the rows; --accept-parity packages it all the same and records the differences",
+            hint=_remedy(measured),
         )
     return _planned(measured, name, version, extra or {}), measured
 
@@ -153,6 +155,20 @@ def _best(attempts: Iterator[Attempt], name: str, threads: int) -> Measurement:
         raise ConversionError("model: expected a way to convert it, got none from its converter")
     reason = next((each for each in failed if isinstance(each, ConversionError)), failed[0])
     raise ConversionError(reason.message, hint=reason.hint) from reason
+
+
+def _remedy(measured: Measurement) -> str:
+    ways = "--report FILE shows the rows; --accept-parity packages it all the same and records the differences"
+    if measured.candidate.reference.proof == "trained" and _is_single(measured.candidate.sample):
+        return f"numbers that float32 holds may be too coarse: give the sample as float64; {ways}"
+    return ways
+
+
+def _is_single(sample: Rows) -> bool:
+    """Return whether the sample has decimals, and none that float32 does not hold."""
+    floats = [array for array in sample.values() if array.dtype.kind == "f"]
+    with np.errstate(over="ignore"):
+        return bool(floats) and all(np.array_equal(array.astype(np.float32), array, equal_nan=True) for array in floats)
 
 
 def _failures(measured: Measurement | None) -> list[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from modelport.packager import rows as rows_of
 from modelport.packager.errors import ConversionError
 from modelport.runtime.errors import InvalidInputError, ScoringError
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     Run = Callable[[Arrays], Arrays]
 
 _MISSING: Final = "missing values"
+_FEW: Final = 20
 
 
 class Trial:
@@ -43,6 +45,11 @@ class Trial:
         self.compared: list[Compared] = []
         self.failed: list[str] = []
         self.notes: list[str] = list(candidate.notes)
+        if not candidate.only_sample and rows_of.count(sample) < _FEW:
+            self.notes.append(
+                f"the sample has {rows_of.count(sample)} rows: ranges, categories and splits that it does not show are "
+                f"not compared; give {_FEW} or more"
+            )
         self.thresholds: Thresholds | None = None
         self.domain = Domain(candidate.signature, (), (), ())
         self.tolerance: dict[str, Tolerance] = {}

@@ -140,3 +140,12 @@ def test_a_drawn_sample_says_nothing_about_features(tmp_path: Path) -> None:
     given = convert(path, ROWS, output=tmp_path / "given").plan.files["statistics.json"]
     assert b'"rows":0' in drawn
     assert b'"rows":40' in given
+
+
+def test_a_scalar_state_is_scored_as_it_is(tmp_path: Path) -> None:
+    path = tiny_models.state(tmp_path / "state") / "model.onnx"
+    sample = {"x": np.array([1, 2, 3], np.float32), "state": np.array(0.5)}
+    made = convert(path, sample, output=tmp_path / "package")
+    scorer = load(made.path)
+    assert scorer.signature.batch == "none"
+    assert check(scorer).verdict == "identical"

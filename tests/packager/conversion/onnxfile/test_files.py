@@ -183,3 +183,17 @@ def test_a_directory_is_no_model(tmp_path: Path) -> None:
     message = f"`{path}`: expected a readable ONNX model, got Is a directory"
     with pytest.raises(ConversionError, match=f"(?m)^{re.escape(message)}$"):
         convert(path, X, output=tmp_path / "package")
+
+
+@pytest.mark.parametrize("location", ["my weights.bin", "samples.npz", "model.onnx", "parity.json", ".hidden"])
+def test_external_data_that_a_package_cannot_hold_under_its_name_is_refused_with_the_remedy(
+    tmp_path: Path, location: str
+) -> None:
+    made = model([ADD], [outside(location=location)])
+    (tmp_path / "m.onnx").write_bytes(made.SerializeToString())
+    if location != "model.onnx":
+        (tmp_path / location).write_bytes(CONSTANT.tobytes())
+    message = rf"(?m)^`m\.onnx`: expected external data under another name, got `{re.escape(location)}`$"
+    with pytest.raises(ConversionError, match=message) as caught:
+        read_onnx(tmp_path / "m.onnx")
+    assert caught.value.hint == "save the model again with its weights in a file such as `weights.bin`"
