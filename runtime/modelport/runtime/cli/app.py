@@ -78,7 +78,8 @@ def _report(error: Exception, *, usage: str) -> int:
 
 
 def _plain(message: str) -> str:
-    return message[:1].lower() + message[1:].rstrip(".").replace("'", "`")
+    plain = message[:1].lower() + message[1:].rstrip(".").replace("'", "`")
+    return plain.replace(": Value error, ", ": ")  # the words of the library that reads choices
 
 
 def _say_version(asked: bool) -> None:
