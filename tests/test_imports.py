@@ -38,6 +38,11 @@ def test_opening_and_scoring_a_package_loads_nothing_heavy(tmp_path: Path) -> No
     assert loaded.isdisjoint(HEAVY | {"granian", "modelport.packager", "modelport.runtime.cli"})
 
 
+def test_the_client_loads_neither_an_engine_nor_a_server() -> None:
+    loaded = modules_after("import modelport.runtime.client")
+    assert loaded.isdisjoint(HEAVY | {"granian", "onnxruntime", "modelport.runtime.scorer"})
+
+
 def test_checking_a_package_loads_nothing_heavy(tmp_path: Path) -> None:
     package = tiny_models.linear(tmp_path / "linear")
     loaded = modules_after(

@@ -126,9 +126,9 @@ def test_the_model_says_what_it_takes_and_gives_and_which_package_it_is(server: 
         "versions": ["1"],
         "platform": "onnx_onnxv1",
         "inputs": [
-            {"name": "amount", "datatype": "FP64", "shape": [-1, 1]},
+            {"name": "amount", "datatype": "FP64", "shape": [-1, 1], "parameters": {"nullable": True}},
             {"name": "count", "datatype": "INT64", "shape": [-1, 1]},
-            {"name": "city", "datatype": "BYTES", "shape": [-1, 1]},
+            {"name": "city", "datatype": "BYTES", "shape": [-1, 1], "parameters": {"nullable": True}},
         ],
         "outputs": [
             {"name": "total", "datatype": "FP64", "shape": [-1, 1]},
@@ -136,7 +136,13 @@ def test_the_model_says_what_it_takes_and_gives_and_which_package_it_is(server: 
         ],
     }
     assert properties.pop("engine").startswith("onnxruntime ")
-    assert properties == {"digest": server.digest, "proof": "self", "parity": "passed", "contract": "float32"}
+    assert properties == {
+        "digest": server.digest,
+        "proof": "self",
+        "parity": "passed",
+        "contract": "float32",
+        "batch": "rows",
+    }
 
 
 def test_live_and_ready_are_yes(server: Server) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelport.runtime.server.body import header
 from modelport.runtime.server.responses import BINARY, JSON, Response, ok
@@ -62,9 +62,16 @@ def _describe(plane: DataPlane, route: Route) -> wire.ModelMetadata:
             "proof": manifest.proof.kind,
             "parity": "accepted" if manifest.proof.accepted else "passed",
             "contract": manifest.contract,
+            "batch": manifest.signature.batch,
         },
     )
 
 
 def _tensors(specs: tuple[TensorSpec, ...]) -> tuple[wire.TensorMetadata, ...]:
-    return tuple(wire.TensorMetadata(spec.name, spec.datatype, spec.shape) for spec in specs)
+    return tuple(wire.TensorMetadata(spec.name, spec.datatype, spec.shape, _said(spec)) for spec in specs)
+
+
+def _said(spec: TensorSpec) -> dict[str, Any]:
+    """Return what a spec says beside the protocol's own fields, where it says something."""
+    fields = ("nullable", "null", "features", "categories", "closed", "labels")
+    return {name: value for name in fields if (value := getattr(spec, name))}

@@ -54,12 +54,13 @@ class Response(msgspec.Struct, frozen=True, omit_defaults=True):
     id: str | None = None
 
 
-class TensorMetadata(msgspec.Struct, frozen=True):
-    """`$metadata_tensor`."""
+class TensorMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`$metadata_tensor`. `parameters` are ours: what else the signature says of the tensor."""
 
     name: str
     datatype: str
     shape: tuple[int, ...]
+    parameters: dict[str, Any] = {}
 
 
 class ModelMetadata(msgspec.Struct, frozen=True):
