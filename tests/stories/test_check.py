@@ -56,6 +56,15 @@ def test_other_bits_within_the_tolerance_pass_and_the_difference_is_shown(tmp_pa
     assert footer == f"5 samples on {engine_of(package)}, a CPU of another kind than the recorded one; proof self"
 
 
+def test_differences_that_were_accepted_are_said(tmp_path: Path) -> None:
+    package = tiny_models.linear(tmp_path / "linear")
+    sealed.seal(package, change=lambda document: document["proof"].update(kind="trained", passed=False, accepted=True))
+    done = modelport("check", package, folder=tmp_path)
+    assert (done.code, done.out.splitlines()[-1].endswith("; proof trained, differences accepted")) == (0, True)
+    found = json.loads(modelport("check", package, "--json", folder=tmp_path).out)
+    assert (found["proof"], found["accepted"]) == ("trained", True)
+
+
 def test_answers_that_are_off_fail_with_exit_code_1(tmp_path: Path) -> None:
     package = record(tiny_models.linear(tmp_path / "linear"), 0.5)
     done = modelport("check", package, folder=tmp_path)

@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from .options import AsJson, Digest, EngineName, PackagePath, Providers, names_of
-from .wording import counted, proven
+from .wording import counted
 
 if TYPE_CHECKING:
     from modelport.runtime.golden import Check, OutputCheck
@@ -44,12 +44,13 @@ def _as_json(scorer: Scorer, result: Check) -> str:
 
 
 def _as_text(scorer: Scorer, result: Check) -> str:
+    proof = scorer.manifest.proof.summary
     width = max(len(output.name) for output in result.outputs)
     return "\n".join(
         [
             f"{scorer.manifest.name} {scorer.manifest.version} {scorer.digest}: {result.verdict}",
             *(f"  {output.name:<{width}}  {output.verdict}{_difference(output)}" for output in result.outputs),
-            f"{counted(result.samples, 'sample')} on {result.engine}, {_cpu(result)}; {proven(scorer.manifest.proof)}",
+            f"{counted(result.samples, 'sample')} on {result.engine}, {_cpu(result)}; proof {proof}",
         ]
     )
 

@@ -16,7 +16,7 @@ from modelport.runtime.errors import InvalidInputError, InvalidSettingError
 
 from .options import Digest, EngineName, PackagePath, Providers, names_of
 from .progress import Progress
-from .wording import counted, proven
+from .wording import counted
 
 if TYPE_CHECKING:
     from modelport.runtime.scorer import Scorer
@@ -99,9 +99,8 @@ def score(  # noqa: PLR0917  Typer's flags
     scorer = load(package, digest=digest, engine=engine, providers=names_of(providers))
     done = _score_rows(scorer, job) if scorer.signature.has_rows else _score_whole(scorer, job)
     target = "standard output" if output == "-" else output
-    model = (
-        f"{scorer.manifest.name} {scorer.manifest.version} {scorer.digest[:19]}... ({proven(scorer.manifest.proof)})"
-    )
+    manifest = scorer.manifest
+    model = f"{manifest.name} {manifest.version} {scorer.digest[:19]}... (proof {manifest.proof.summary})"
     typer.echo(f"Scored {done} with {model} -> {target}", err=True)
 
 

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from modelport.runtime.package import Proof
-
 
 def counted(count: int, noun: str) -> str:
     """Return `1 row`, `2 rows`, `20,190 rows`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def proven(proof: Proof) -> str:
-    """Return what a package's proof rests on, and that its differences were accepted if they were."""
-    return f"proof {proof.kind}{', differences accepted' if proof.accepted else ''}"
 
 
 def sized(size: float) -> str:

@@ -85,6 +85,11 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     max_absolute: float = 0.0
     max_relative: float = 0.0
 
+    @property
+    def summary(self) -> str:
+        """What it rests on, and that its differences were accepted if they were: what is shown beside a package."""
+        return f"{self.kind}, differences accepted" if self.accepted else self.kind
+
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that a package says of itself. It holds no time, host, user or path."""

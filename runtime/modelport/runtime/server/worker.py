@@ -157,8 +157,12 @@ def main(arguments: list[str]) -> int:
     gc.freeze()  # what is loaded stays: the collector need not look at it again
     worker = Worker(job.settings, scorer, door, floor)
     manifest = scorer.manifest
-    proof = f"{manifest.proof.kind}{', differences accepted' if manifest.proof.accepted else ''}"
-    control.say(end, control.Loaded(name=manifest.name, version=manifest.version, digest=scorer.digest, proof=proof))
+    control.say(
+        end,
+        control.Loaded(
+            name=manifest.name, version=manifest.version, digest=scorer.digest, proof=manifest.proof.summary
+        ),
+    )
     return asyncio.run(worker.serve(end))
 
 
