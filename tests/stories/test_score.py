@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -325,3 +326,12 @@ def test_memory_does_not_grow_with_the_table(tmp_path: Path, lookup: Path) -> No
         assert status == 0
         peaks.append(usage.ru_maxrss)
     assert peaks[1] - peaks[0] < 8 * 1024  # kB
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_a_standard_stream_that_is_closed_and_not_needed_changes_nothing(tmp_path: Path, closed: str) -> None:
+    tiny_models.table(tmp_path / "table")
+    (tmp_path / "rows.csv").write_text("amount,count,city\n1,2,Bern\n")
+    command = f"{shlex.quote(str(COMMAND))} score table rows.csv -o out.csv {closed}"
+    assert subprocess.run(["sh", "-c", command], cwd=tmp_path, check=False).returncode == 0
+    assert (tmp_path / "out.csv").read_text().startswith("total,town\n")

@@ -244,6 +244,7 @@ def test_only_an_empty_cell_of_csv_is_missing_as_in_the_tables_that_are_scored(t
     ("text", "message"),
     [
         ("a,b\n1,2,3\n4,5,6\n", "expected a table, got Length of header or names does not match length of data."),
+        ("a,b\n1,2\n3\n", "expected a table, got 2 cells in row 2, got 1"),
         ("a,a\n1,2\n", "expected a table, got each column once, got `a` twice"),
     ],
 )

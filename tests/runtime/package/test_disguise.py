@@ -134,6 +134,15 @@ def tarred(members: dict[str, bytes]) -> bytes:
     return stream.getvalue()
 
 
+def old_tar(data: bytes) -> bytes:
+    """Return a tar as it was before POSIX: without a magic, the checksum of its first header made right again."""
+    header = bytearray(data[:512])
+    header[257:265] = bytes(8)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header) + data[512:]
+
+
 def array_file(header: str) -> bytes:
     """Return a `.npy` with this header, and a pickle where its values stand."""
     text = header.encode("latin-1") + b"\n"
@@ -146,6 +155,10 @@ WRAPPED: dict[str, bytes] = {
     "a zip in a zip": zipped({"inner": zipped({"a": EVIL})}),
     "gzip in a zip": zipped({"a": gzip.compress(EVIL)}),
     "a zip in gzip": gzip.compress(zipped({"a": EVIL})),
+    "gzip in two parts": gzip.compress(b"") + gzip.compress(EVIL),
+    "xz in two parts": lzma.compress(b"") + lzma.compress(EVIL),
+    "bz2 in two parts": bz2.compress(b"") + bz2.compress(EVIL),
+    "a tar of old": old_tar(tarred({"a": EVIL})),
     "a tar": tarred({"text": b"text", "a": EVIL}),
     "a tar of a named one": tarred({"a.pkl": b""}),
     "a tar in xz": lzma.compress(tarred({"a": EVIL})),

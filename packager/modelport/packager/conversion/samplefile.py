@@ -66,9 +66,12 @@ def _csv(path: Path) -> Any:
         warnings.simplefilter("error", pd.errors.ParserWarning)  # a row with more cells than there are names
         frame = pd.read_csv(path, index_col=False, keep_default_na=False, na_values=[""], low_memory=False, **exact)
     with path.open(encoding="utf-8-sig", newline="") as file:
-        names = next(csv.reader(file))
+        names, *rows = csv.reader(file)
     if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
         raise InvalidInputError(f"each column once, got `{twice[0]}` twice")
+    for number, row in enumerate(rows, 1):
+        if row and len(row) != len(names):
+            raise InvalidInputError(f"{len(names)} cells in row {number}, got {len(row)}")
     return frame
 
 

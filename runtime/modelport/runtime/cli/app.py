@@ -39,7 +39,8 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command that `arguments` name, report on stderr if it fails, and return the exit code."""
     try:
         code = _invoke(arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed by whoever started this
+            sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere, quietly
         return PIPE_CLOSED

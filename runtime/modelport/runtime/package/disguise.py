@@ -14,12 +14,12 @@ import tarfile
 import zipfile
 import zlib
 from bz2 import BZ2Decompressor
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _HEAD: Final = 1 << 20
 _MEMBER_HEAD: Final = 1 << 12
@@ -153,11 +153,16 @@ def _in_tar(data: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _is_tar(data: bytes) -> bool:
-    return data[257:262] == b"ustar"
+    """Return whether `data` begins with the header of a tar's member: its checksum tells, old ones have no magic."""
+    try:
+        tarfile.TarInfo.frombuf(data[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
 
 
 def _inflated(data: bytes) -> bytes:
-    """Return the head of what gzip, bz2, lzma, xz or zlib compressed; nothing if none of them did."""
+    """Return the head of what gzip, bz2, lzma, xz or zlib compressed, in one part or several; nothing if none did."""
     for fits, start in (
         (data.startswith(b"\x1f\x8b"), lambda: zlib.decompressobj(wbits=31)),
         (data.startswith(b"BZh"), BZ2Decompressor),
@@ -166,11 +171,22 @@ def _inflated(data: bytes) -> bytes:
         (_is_zlib(data), zlib.decompressobj),
     ):
         if fits:
-            try:
-                return start().decompress(data, _HEAD)
-            except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, MemoryError):
-                return b""
+            return _joined(data, start)
     return b""
+
+
+def _joined(data: bytes, start: Callable[[], Any]) -> bytes:
+    head, left = b"", data
+    for _ in range(_FEW):
+        part = start()
+        try:
+            head += part.decompress(left, _HEAD)
+        except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, MemoryError):
+            break
+        left = part.unused_data
+        if not left or len(head) >= _HEAD:
+            break
+    return head
 
 
 def _is_zlib(data: bytes) -> bool:

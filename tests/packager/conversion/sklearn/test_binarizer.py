@@ -54,3 +54,15 @@ def test_the_edges_of_bins_and_thresholds_inside_of_branches_are_probed(tmp_path
     made, _ = packaged(make_pipeline(columns, LogisticRegression()).fit(frame, LABELS), frame, tmp_path / "package")
     assert made.report.thresholds is not None
     assert (made.report.thresholds.distinct, made.report.thresholds.probed) == (4, 4)
+
+
+def test_columns_of_either_width_keep_theirs_in_one_frame(tmp_path: Path) -> None:
+    """scikit-learn sees them together as float64; what came as float32 has no more digits to give."""
+    frame = pd.DataFrame({"p": rng.random(400), "q": rng.random(400).astype(np.float32)})
+    columns = make_column_transformer((Binarizer(threshold=0.3), ["p", "q"]))
+    model = make_pipeline(columns, LogisticRegression()).fit(frame, frame["p"] > 0.3)
+    made, scorer = packaged(model, frame, tmp_path / "package")
+    assert made.report.contract == "float64"
+    assert [spec.datatype for spec in scorer.signature.inputs] == ["FP64", "FP32"]
+    rows = pd.DataFrame({"p": np.round(rng.random(2000), 1), "q": np.round(rng.random(2000), 1).astype(np.float32)})
+    assert np.array_equal(scorer.score(rows)["label"], model.predict(rows))

@@ -29,6 +29,7 @@ from sklearn.preprocessing import FunctionTransformer, SplineTransformer, Standa
 
 from modelport.packager import convert
 from modelport.packager.errors import ConversionError, ParityError
+from modelport.runtime import load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -331,3 +332,14 @@ def test_trees_of_rounded_data_behind_a_scaler_are_refused_in_float32(tmp_path: 
     assert {rows.name for rows in report.row_sets if rows.over_tolerance} >= {"tree thresholds"}
     assert refused.value.hint is not None
     assert not (tmp_path / "model").exists()
+
+
+def test_booleans_of_which_some_are_missing_are_refused_and_their_numbers_are_not(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"b": pd.array([True, None, False, True] * 20, dtype="boolean"), "x": np.arange(80.0)})
+    model = make_pipeline(SimpleImputer(strategy="most_frequent"), Ridge())
+    numbers = frame.astype({"b": "Float64"})
+    message, hint = refusal(tmp_path, model.fit(numbers, frame["x"]), frame)
+    assert message == "sample column `b`: expected a boolean in every row, got some missing"
+    assert hint == 'train and score with `.astype("Float64")`: the wire has no missing boolean'
+    made = convert(model, numbers, output=tmp_path / "numbers")
+    assert load(made.path).score(numbers)["prediction"].shape == (80, 1)

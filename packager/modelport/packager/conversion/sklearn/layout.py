@@ -28,6 +28,11 @@ class Column(NamedTuple):
     kind: str
     dtype: Any
 
+    def datatype(self, contract: Contract) -> Datatype:
+        """Return the wire's datatype: of a column that holds no more than float32, `FP32` under either contract."""
+        narrow = isinstance(self.dtype, np.dtype) and self.dtype in (np.float32, np.float16)
+        return datatype(self.kind, "float32" if narrow else contract)
+
 
 class Layout(NamedTuple):
     """The sample taken apart: `rows`, and how they were laid out.
@@ -71,7 +76,7 @@ class Layout(NamedTuple):
         """Return the inputs, with nothing said yet of nulls and categories."""
         if self.columns:
             return tuple(
-                TensorSpec(name=column.name, datatype=datatype(column.kind, contract), shape=(-1, 1))
+                TensorSpec(name=column.name, datatype=column.datatype(contract), shape=(-1, 1))
                 for column in self.columns
             )
         matrix = self.rows[MATRIX]

@@ -119,7 +119,12 @@ def _values(name: str, series: Any) -> NDArray[Any]:
     if type(series.dtype).__name__ == "CategoricalDtype":
         kind = getattr(series.cat.categories.dtype, "kind", "O")
     absent = series.isna()
-    if kind in "iub" and absent.any():  # pandas' nullable integers and booleans
+    if kind == "b" and absent.any():
+        raise ConversionError(
+            f"sample column `{name}`: expected a boolean in every row, got some missing",
+            hint='train and score with `.astype("Float64")`: the wire has no missing boolean',
+        )
+    if kind in "iu" and absent.any():  # pandas' nullable integers
         kind = "f"
     if kind == "u" and series.max() > np.iinfo(np.int64).max:
         raise ConversionError(f"sample column `{name}`: expected integers of 64 bits, got {series.max()}")
