@@ -139,9 +139,9 @@ def test_coverage_is_drawn_to_scale() -> None:
     assert widths == {"track": "100%", "probed": "75%", "reached": "25%"}
 
 
-def answers(expected: object, got: object) -> str:
+def answers(expected: object, got: object, labels: tuple[str, ...] = ()) -> str:
     """Return the answers of a witness with what is marked in brackets."""
-    found = Witness(rows="sample", output="y", inputs={}, expected=expected, got=got, difference=1.0)
+    found = Witness(rows="sample", output="y", inputs={}, expected=expected, got=got, difference=1.0, labels=labels)
     page = witness(1, found, None).replace("<mark>", "&lt;").replace("</mark>", "&gt;")
     return Reader(page).text.removeprefix("1. y off by 1 sample Expected Got Difference ").removesuffix(" Inputs")
 
@@ -171,6 +171,12 @@ def answers(expected: object, got: object) -> str:
 )
 def test_what_differs_is_marked(expected: object, got: object, shown: str) -> None:
     assert re.sub(r"\s*([<>])\s*", r" \1 ", answers(expected, got)) == shown
+
+
+def test_the_values_of_an_answer_have_the_names_of_their_classes() -> None:
+    text = answers([0.25, 0.75], [0.5, 0.5], labels=("no", "yes"))
+    assert re.sub(r"\s*([<>])\s*", r" \1 ", text).startswith("no 0.25 0. < 5 > 0.25 yes 0.75")
+    assert answers([1, 2], [1, 2], labels=("one",)).startswith("value 0")
 
 
 def test_of_many_values_those_that_differ_most_are_shown_in_order() -> None:

@@ -56,7 +56,10 @@ class RowSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Witness(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One of the worst rows: its inputs by feature name, and what each side answered for `output`."""
+    """One of the worst rows: its inputs by feature name, and what each side answered for `output`.
+
+    `labels` name the values of an answer of several, such as the classes that probabilities belong to.
+    """
 
     rows: str
     output: str
@@ -64,6 +67,7 @@ class Witness(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     expected: Value
     got: Value
     difference: float
+    labels: tuple[str | int | bool, ...] = ()
 
 
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -39,6 +39,7 @@ def witnesses(
             ]
     worst.sort(key=lambda entry: (not entry[0], -entry[1], entry[2], entry[3], entry[4]))
     wrong = any(entry[0] for entry in worst)
+    labels = {spec.name: spec.labels if spec.datatype.startswith("FP") else () for spec in signature.outputs}
     return tuple(
         Witness(
             rows=compared[number].name,
@@ -47,6 +48,7 @@ def witnesses(
             expected=_value(compared[number].expected[output][row]),
             got=_value(compared[number].got[output][row]),
             difference=compare.bounded(difference),
+            labels=labels.get(output, ()),
         )
         for _, difference, number, output, row in worst[: _WRONG if wrong else _RIGHT]
     )

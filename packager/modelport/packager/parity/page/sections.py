@@ -123,7 +123,7 @@ def _figures_of(output: OutputComparison) -> tuple[tuple[str, str], ...]:
         ("Rows beyond tolerance", count(output.over_tolerance)),
         ("Largest absolute difference", number(output.max_absolute)),
         ("99.9\N{NO-BREAK SPACE}% of rows differ by at most", number(output.p999_absolute)),
-        ("Largest relative difference, where the absolute one exceeds its tolerance", number(output.max_relative)),
+        ("Largest relative difference beyond the tolerance", number(output.max_relative)),
         ("Tolerance", words.tolerance(output)),
     )
 

@@ -11,6 +11,8 @@ from .markup import Markup, element, joined, scrollable
 from .words import differs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from modelport.packager.parity.report import OutputComparison, Value, Witness
 
     Scalar = str | int | float | bool | None
@@ -33,7 +35,7 @@ def witness(position: int, found: Witness, output: OutputComparison | None) -> M
             element("span", off, class_="chip bad" if output is None or differs(output) else "chip"),
             element("span", element("bdi", found.rows), class_="origin"),
         ),
-        _answers(found.expected, found.got, is_label=is_label),
+        _answers(found, is_label=is_label),
         element("h4", "Inputs"),
         element("dl", *(_input(name, value) for name, value in found.inputs.items()), class_="inputs"),
         class_="witness",
@@ -46,9 +48,9 @@ def _input(name: str, value: Value) -> Markup:
     return element("div", *shown, class_="long" if is_long else None)
 
 
-def _answers(expected: Value, got: Value, *, is_label: bool) -> Markup:
+def _answers(found: Witness, *, is_label: bool) -> Markup:
     heads = ("", "Expected", "Got", *(() if is_label else ("Difference",)))
-    rows, more = _pairs(expected, got)
+    rows, more = _pairs(found.expected, found.got, found.labels)
     table = element(
         "table",
         element("thead", element("tr", *(element("th", head, scope="col") for head in heads))),
@@ -59,7 +61,7 @@ def _answers(expected: Value, got: Value, *, is_label: bool) -> Markup:
     return joined([scrollable(table, "Expected and got"), note if more else None])
 
 
-def _pairs(expected: Value, got: Value) -> tuple[list[tuple[str, Scalar, Scalar]], int]:
+def _pairs(expected: Value, got: Value, labels: Sequence[Scalar]) -> tuple[list[tuple[str, Scalar, Scalar]], int]:
     """Return what to set side by side, each with its name, and how many values were left out."""
     if not isinstance(expected, list) and not isinstance(got, list):
         return [("answer", expected, got)], 0
@@ -67,7 +69,9 @@ def _pairs(expected: Value, got: Value) -> tuple[list[tuple[str, Scalar, Scalar]
     right: list[Scalar] = [*got] if isinstance(got, list) else [got]
     pairs = list(zip_longest(left, right))
     worst = sorted(range(len(pairs)), key=lambda index: (-_distance(*pairs[index]), index))[:_MOST_ELEMENTS]
-    return [(f"value {index}", *pairs[index]) for index in sorted(worst)], len(pairs) - len(worst)
+    names = [_short(str(label)) for label in labels] if len(labels) == len(pairs) else []
+    named = [(names[index] if names else f"value {index}", *pairs[index]) for index in sorted(worst)]
+    return named, len(pairs) - len(worst)
 
 
 def _answer(name: str, expected: Scalar, got: Scalar, *, is_label: bool) -> Markup:
