@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import DBSCAN
-from sklearn.compose import ColumnTransformer
+from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import (
     AdaBoostRegressor,
@@ -25,7 +26,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, RadiusNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, SplineTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, SplineTransformer, StandardScaler
 
 from modelport.packager import convert
 from modelport.packager.errors import ConversionError, ParityError
@@ -343,3 +344,15 @@ def test_booleans_of_which_some_are_missing_are_refused_and_their_numbers_are_no
     assert hint == 'train and score with `.astype("Float64")`: the wire has no missing boolean'
     made = convert(model, numbers, output=tmp_path / "numbers")
     assert load(made.path).score(numbers)["prediction"].shape == (80, 1)
+
+
+def test_an_ensemble_around_a_column_transformer_is_told_to_stand_behind_it(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"city": ["Bern", "Genf", "Bern", "Basel"] * 20, "age": np.arange(80) * 0.5})
+    target = np.arange(80) % 2
+    columns = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["city"]), ("passthrough", ["age"]))
+    around = CalibratedClassifierCV(make_pipeline(columns, LogisticRegression()), cv=2).fit(frame, target)
+    message, hint = refusal(tmp_path, around, frame)
+    assert message == "`CalibratedClassifierCV`: expected columns of one type, got text and numbers together"
+    assert hint == "put the ColumnTransformer in front of it: `make_pipeline(columns, ensemble)`"
+    behind = make_pipeline(columns, CalibratedClassifierCV(LogisticRegression(), cv=2)).fit(frame, target)
+    assert convert(behind, frame, output=tmp_path / "behind").report.verdict == "passed"

@@ -167,9 +167,12 @@ def _types(model: Any, layout: Layout, contract: Contract) -> list[tuple[str, An
             for number, (column, kind) in enumerate(zip(layout.columns, kinds, strict=True))
         ]
     if "text" in kinds and len(set(kinds)) > 1:
+        inside = any(isinstance(part, ColumnTransformer) for part in parts(model))
         raise ConversionError(
             f"`{type(first).__name__}`: expected columns of one type, got text and numbers together",
-            hint="send each column to its own transformer with a ColumnTransformer",
+            hint="put the ColumnTransformer in front of it: `make_pipeline(columns, ensemble)`"
+            if inside
+            else "send each column to its own transformer with a ColumnTransformer",
         )
     whole = is_encoder(first) and set(kinds) <= {"int", "bool"}
     kind = "text" if "text" in kinds else "int" if whole else "float"
