@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from modelport.packager import convert
+from modelport.packager.conversion.onnxfile.files import OWN_FILES
 from modelport.runtime.errors import InvalidPackageError
 from modelport.runtime.package import open_package
 
@@ -19,17 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PLACES = 200
-FILES = (
-    "environment.lock",
-    "manifest.json",
-    "manifest.sha256",
-    "model.onnx",
-    "parity.json",
-    "resources.json",
-    "samples.npz",
-    "score.py",
-    "statistics.json",
-)
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +30,9 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return convert(model, x, output=tmp_path_factory.mktemp("packages") / "package", extra=script).path
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", OWN_FILES)
 def test_a_changed_byte_is_refused_wherever_it_is(package: Path, name: str) -> None:
-    assert {path.name for path in package.iterdir()} == set(FILES)
+    assert {path.name for path in package.iterdir()} == set(OWN_FILES)
     path = package / name
     whole = path.read_bytes()
     places = range(len(whole))

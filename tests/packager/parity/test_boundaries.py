@@ -199,3 +199,19 @@ def test_a_step_function_changes_sides_at_its_step() -> None:
     group, base = group_of(FunctionTransformer(np.floor))
     placed = place(group, base, [Sought(0, 0.5, ("X", 0), 0)])
     assert placed.value.tolist() == [np.nextafter(1.0, 0.0)]
+
+
+def test_what_a_transformer_refuses_on_the_way_is_not_found_and_fails_nothing() -> None:
+    class Choosy:
+        """Hands on what it was shown, and refuses what lies between."""
+
+        def __call__(self, rows: Any) -> Any:
+            values = np.asarray(rows["X"], np.float64)
+            if np.any((values > 0.2) & (values < 0.8)):
+                raise KeyError("never seen")
+            return values
+
+    base = {"X": np.array([[0.0], [1.0]])}
+    group = TreeGroup((), Choosy(), single=False)
+    placed = place(group, base, [Sought(0, 0.5, ("X", 0), 0)])
+    assert placed.found.tolist() == [False]

@@ -13,7 +13,7 @@ import numpy as np
 from modelport.packager import rows as rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -95,18 +95,9 @@ def place(group: TreeGroup, base: Rows, sought: Sequence[Sought]) -> Placed:
             return np.asarray((seen.astype(np.float32) if group.single else seen) <= thresholds)
 
     try:
-        below = left(low)
-        found = np.isfinite(low) & (below != left(high))
-    except Exception:  # noqa: BLE001  beyond the seen values a transformer may refuse
+        return _bisected(left, low, high, whole)
+    except Exception:  # noqa: BLE001  a transformer may refuse values that nobody has shown it, in every kind of error
         return Placed(low, np.zeros(len(low), np.bool_))
-    lower, upper = _ordered(low, whole), _ordered(high, whole)
-    for _ in range(_STEPS):
-        middle = (lower >> 1) + (upper >> 1) + (lower & upper & 1)
-        if not (found & (middle > lower)).any():
-            break
-        same = left(_number(middle, whole)) == below
-        lower, upper = np.where(same, middle, lower), np.where(same, upper, middle)
-    return Placed(_number(lower, whole), found)
 
 
 def with_values(base: Rows, rows: NDArray[np.int64], cells: Sequence[Cell], values: NDArray[np.float64]) -> Rows:
@@ -116,6 +107,25 @@ def with_values(base: Rows, rows: NDArray[np.int64], cells: Sequence[Cell], valu
         array = made[cell[0]]
         array[index, cell[1]] = np.floor(values[index]) if array.dtype.kind == "i" else values[index]
     return made
+
+
+def _bisected(
+    left: Callable[[NDArray[np.float64]], NDArray[np.bool_]],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    whole: NDArray[np.bool_],
+) -> Placed:
+    """Find the last values on the side of `low`, between `low` and `high`; `whole` are those that are integers."""
+    below = left(low)
+    found = np.isfinite(low) & (below != left(high))
+    lower, upper = _ordered(low, whole), _ordered(high, whole)
+    for _ in range(_STEPS):
+        middle = (lower >> 1) + (upper >> 1) + (lower & upper & 1)
+        if not (found & (middle > lower)).any():
+            break
+        same = left(_number(middle, whole)) == below
+        lower, upper = np.where(same, middle, lower), np.where(same, upper, middle)
+    return Placed(_number(lower, whole), found)
 
 
 def _moved(

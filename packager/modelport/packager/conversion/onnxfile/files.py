@@ -14,8 +14,8 @@ from modelport.packager.errors import ConversionError
 from modelport.runtime.errors import InvalidPackageError, named
 from modelport.runtime.package import PLAIN_NAME, onnxwire
 
-# The files that a package has itself.
-_OWN: Final = (
+#: The files that a package has itself.
+OWN_FILES: Final = (
     "environment.lock",
     "manifest.json",
     "manifest.sha256",
@@ -65,7 +65,7 @@ def read_onnx(path: str | os.PathLike[str]) -> OnnxFile:
 def _check_location(file: Path, location: str) -> None:
     """Raise `ConversionError` if a package cannot hold external data of that name beside its own files."""
     plain = all(PLAIN_NAME.fullmatch(part) for part in location.split("/"))
-    if location in _OWN or (not plain and (file.parent / location).is_file()):
+    if location in OWN_FILES or (not plain and (file.parent / location).is_file()):
         raise ConversionError(
             f"`{file.name}`: expected external data under another name, got {named(location)}",
             hint="save the model again with its weights in a file such as `weights.bin`",
