@@ -288,7 +288,7 @@ def test_a_reader_that_leaves_early_ends_it_quietly(tmp_path: Path, lookup: Path
         assert process.stdout.readline() == b"value\n"
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait() == 141
+        assert process.wait(60) == 141
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -300,7 +300,7 @@ def test_a_signal_leaves_no_output_behind(tmp_path: Path, lookup: Path, number: 
         process.stdin.flush()
         assert any(path.name.endswith(".partial") for path in tmp_path.iterdir())
         process.send_signal(number)
-        assert process.wait() == code
+        assert process.wait(60) == code
     assert [path.name for path in tmp_path.iterdir()] == ["lookup"]
 
 
