@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
+from modelport.runtime.outputs import plain_values
 from modelport.runtime.signature import Signature, TensorSpec
 from modelport.runtime.tables import ReadOptions, open_reader, open_writer
-from modelport.runtime.tables.outputs import plain_values
 from modelport.runtime.tables.places import Source
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ import pytest
 import tiny_models
 
 from modelport.runtime import load
-from modelport.runtime.dataplane import DataPlane, InferRequest, ModelSlot, Tensor
+from modelport.runtime.dataplane import DataPlane, ModelSlot
 from modelport.runtime.errors import InvalidInputError, NotReadyError, UnknownNameError
 from modelport.runtime.golden import same_bits
+from modelport.runtime.protocol import InferRequest, Tensor
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,13 +13,14 @@ import pytest
 import tiny_models
 
 from modelport.runtime import load
-from modelport.runtime.dataplane import DataPlane, InferRequest, ModelSlot, Tensor
+from modelport.runtime.dataplane import DataPlane, ModelSlot
 from modelport.runtime.errors import NotReadyError
+from modelport.runtime.protocol import InferRequest, Tensor
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from modelport.runtime.dataplane import InferResponse
+    from modelport.runtime.protocol import InferResponse
 
 
 def test_an_empty_slot_is_not_ready() -> None:

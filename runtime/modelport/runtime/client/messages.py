@@ -15,7 +15,7 @@ from modelport.runtime.errors import (
     printable,
     shortened,
 )
-from modelport.runtime.server.v2 import binary_tensors
+from modelport.runtime.protocol import binary_tensors
 from modelport.runtime.signature import DTYPES, Signature, TensorSpec
 
 from .errors import OverloadedError, ServerError

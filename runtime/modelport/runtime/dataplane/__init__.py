@@ -4,16 +4,12 @@ from .counters import Counters, Counts
 from .pace import Pace
 from .plane import DataPlane, ModelMetadata
 from .slot import ModelSlot
-from .tensors import InferRequest, InferResponse, Tensor
 
 __all__ = [
     "Counters",
     "Counts",
     "DataPlane",
-    "InferRequest",
-    "InferResponse",
     "ModelMetadata",
     "ModelSlot",
     "Pace",
-    "Tensor",
 ]

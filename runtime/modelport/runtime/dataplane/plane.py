@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from modelport.runtime.errors import InvalidInputError, NotReadyError, UnknownNameError, named
+from modelport.runtime.protocol import InferResponse, Tensor
 
 from .counters import Counters
-from .tensors import InferResponse, Tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from modelport.runtime.package import Manifest
+    from modelport.runtime.protocol import InferRequest
     from modelport.runtime.scorer import Scorer
     from modelport.runtime.signature import Signature, TensorSpec
 
     from .slot import ModelSlot
-    from .tensors import InferRequest
 
 
 class ModelMetadata(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from modelport.runtime.outputs import Column, Columns
+
     from .layout import Layout
 
-    Column = list[Any] | NDArray[np.generic]
-    Columns = Mapping[str, Column]
 
 # The most rows of one batch, and about how many bytes its inputs and outputs may come to.
 _MAX_ROWS: Final = 4096

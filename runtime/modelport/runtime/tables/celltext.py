@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 if TYPE_CHECKING:
+    from modelport.runtime.outputs import Column
     from modelport.runtime.signature import TensorSpec
 
-    from .batch import Column
 
 # JSON's numbers, and those that other programs write: a plus sign, no digit before or after the point.
 _NUMBER: Final = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"

@@ -13,8 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import msgspec
 
 from modelport.runtime.errors import OutputError
-
-from .outputs import cell_columns, plain_values
+from modelport.runtime.outputs import cell_columns, plain_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,9 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from modelport.runtime.outputs import Column, Columns
     from modelport.runtime.signature import TensorSpec
-
-    from .batch import Column, Columns
 
 
 class CsvWriter:

@@ -6,21 +6,20 @@ are the strings `Infinity` and `-Infinity`, as in Protocol Buffers (https://prot
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
-from .outputs import plain_values, value_columns
+from modelport.runtime.outputs import json_values, value_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from modelport.runtime.outputs import Columns
     from modelport.runtime.signature import TensorSpec
-
-    from .batch import Column, Columns
 
 
 class JsonLinesWriter:
@@ -66,15 +65,5 @@ class JsonWriter:
 def _records(specs: Sequence[TensorSpec], kept: Columns, outputs: Mapping[str, NDArray[np.generic]]) -> Iterator[bytes]:
     columns = value_columns(specs, kept, outputs)
     names, encoder = list(columns), msgspec.json.Encoder(enc_hook=str)
-    for row in zip(*(_encodable(column) for column in columns.values()), strict=True):
+    for row in zip(*(json_values(column) for column in columns.values()), strict=True):
         yield encoder.encode(dict(zip(names, row, strict=True)))
-
-
-def _encodable(column: Column) -> list[Any]:
-    """Return a column's values as msgspec encodes them; it makes null of every float that JSON does not have."""
-    if isinstance(column, list) or column.dtype.kind != "f" or not np.isinf(column).any():
-        return plain_values(column)
-    values = column.astype(object)
-    values[column == np.inf] = "Infinity"
-    values[column == -np.inf] = "-Infinity"
-    return list(values.tolist())

@@ -14,9 +14,8 @@ from modelport.runtime.values import coerce
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from modelport.runtime.outputs import Columns
     from modelport.runtime.signature import Signature, TensorSpec
-
-    from .batch import Columns
 
 
 class ReadOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,17 +9,16 @@ from typing import IO, TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from modelport.runtime.errors import OutputError
-
-from .outputs import array_columns
+from modelport.runtime.outputs import array_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from modelport.runtime.outputs import Column, Columns
     from modelport.runtime.signature import TensorSpec
 
-    from .batch import Column, Columns
 
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 

@@ -17,9 +17,9 @@ from .layout import by_names
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from modelport.runtime.outputs import Column
     from modelport.runtime.signature import Signature
 
-    from .batch import Column
     from .layout import ReadOptions
     from .places import Source
 

@@ -8,8 +8,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from modelport.runtime.errors import OutputError
-
-from .outputs import value_columns
+from modelport.runtime.outputs import value_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,9 +16,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from modelport.runtime.outputs import Column, Columns
     from modelport.runtime.signature import TensorSpec
 
-    from .batch import Column, Columns
 
 _ROW_GROUP: Final = 1 << 16
 

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from modelport.runtime.outputs import Column
     from modelport.runtime.signature import TensorSpec
 
-    from .batch import Batch, Column
+    from .batch import Batch
 
 # Where in a batch of one row an element stands: the row is known, what follows is the place inside it.
 _PLACE: Final = re.compile(r" at \[0(?:, ([0-9, ]+))?\]")

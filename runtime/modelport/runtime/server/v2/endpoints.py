@@ -5,10 +5,9 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from modelport.runtime.protocol import codec, wire
 from modelport.runtime.server.body import header
 from modelport.runtime.server.responses import BINARY, JSON, Response, ok
-
-from . import codec, wire
 
 if TYPE_CHECKING:
     from modelport.runtime.dataplane import DataPlane

@@ -15,10 +15,11 @@ from rsgi import Headers
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
 
 from modelport.runtime import load
-from modelport.runtime.dataplane import DataPlane, InferResponse, ModelSlot, Tensor
+from modelport.runtime.dataplane import DataPlane, ModelSlot
 from modelport.runtime.errors import InvalidInputError
+from modelport.runtime.protocol import InferResponse, Tensor, codec
 from modelport.runtime.server.responses import Response, failed
-from modelport.runtime.server.v2 import codec, endpoints
+from modelport.runtime.server.v2 import endpoints
 from modelport.runtime.server.v2.routes import Route
 
 LENGTH = "inference-header-content-length"

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as arrays
 from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 
 from modelport.runtime.errors import InvalidInputError
-from modelport.runtime.server.v2 import binary_tensors
+from modelport.runtime.protocol import binary_tensors
 from modelport.runtime.signature import DTYPES
 
 SHAPES = arrays.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=4)

@@ -13,9 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from modelport.runtime.dataplane import Tensor
 from modelport.runtime.errors import InvalidInputError
-from modelport.runtime.server.v2 import json_tensors
+from modelport.runtime.protocol import Tensor, json_tensors
 from modelport.runtime.signature import DTYPES, TensorSpec
 
 SHAPES = arrays.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=4)

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modelport.runtime.errors import OutputError
+from .errors import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from modelport.runtime.signature import TensorSpec
+    from .signature import TensorSpec
 
-    from .batch import Column, Columns
+    Column = list[Any] | NDArray[np.generic]
+    Columns = Mapping[str, Column]
 
 
 def array_columns(
@@ -49,6 +50,16 @@ def plain_values(column: Column) -> list[Any]:
     if column.dtype.kind == "S":
         return list(np.char.decode(column, "utf-8", "replace").tolist())  # type: ignore[arg-type]  # it is of bytes
     return list(column.tolist() if column.dtype.kind in "biufOU" else column.astype(str).tolist())
+
+
+def json_values(column: Column) -> list[Any]:
+    """Return a column's values as JSON can hold them, once msgspec has made null of NaN: infinities are strings."""
+    if isinstance(column, list) or column.dtype.kind != "f" or not np.isinf(column).any():
+        return plain_values(column)
+    values = column.astype(object)
+    values[column == np.inf] = "Infinity"
+    values[column == -np.inf] = "-Infinity"
+    return list(values.tolist())
 
 
 def _cells(spec: TensorSpec, array: NDArray[np.generic]) -> Iterator[tuple[str, NDArray[np.generic]]]:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from modelport.runtime import strictjson
-from modelport.runtime.dataplane import InferRequest, Tensor
 from modelport.runtime.errors import InvalidInputError, named, shortened
 from modelport.runtime.signature import shown
 
 from . import binary_tensors, json_tensors, wire
+from .tensors import InferRequest, Tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from modelport.runtime.dataplane import InferResponse
+    from .tensors import InferResponse
 
 
 _MOST_DIMENSIONS: Final = 64  # NumPy's own limit
