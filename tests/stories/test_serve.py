@@ -135,12 +135,13 @@ def test_a_worker_loads_no_library_that_scoring_does_not_need(package: Path) -> 
     script = f"""
 import sys
 from modelport.runtime.server import worker
-from modelport.runtime.server.v2 import endpoints, routes
+from modelport.runtime.server.request import Head
+from modelport.runtime.server.site import Site
 from modelport.runtime.settings import resolve
-scorer, _ = worker._load(resolve({{"package": {str(package)!r}}}, {{}}), None)
-plane = worker.DataPlane(worker.ModelSlot(scorer))
+models = worker.load_models(resolve({{"package": {str(package)!r}}}, {{}}))
+plane = worker.DataPlane(*map(worker.ModelSlot, models.scorers))
 headers = type("Headers", (dict,), {{"get_all": lambda *_: []}})()
-assert endpoints.infer(plane, routes.find("POST", {INFER!r}), headers, {BODY!r}).status == 200
+assert Site(plane).visit(Head("POST", {INFER!r}, "", headers)).answer({BODY!r}).status == 200
 print(*sys.modules)
 """
     listed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .errors import ModelportError
-    from .scorer import Scorer, load
+    from .scorer import Scorer, load, package_scorer
 
-__all__ = ["ModelportError", "Scorer", "load"]
+__all__ = ["ModelportError", "Scorer", "load", "package_scorer"]
 
-_HOMES = {"ModelportError": "errors", "Scorer": "scorer", "load": "scorer"}
+_HOMES = {"ModelportError": "errors", "Scorer": "scorer", "load": "scorer", "package_scorer": "scorer"}
 
 
 def __getattr__(name: str) -> Any:

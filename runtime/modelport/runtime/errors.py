@@ -49,6 +49,10 @@ class UnscorableInputError(ScoringError):
     """The engine says that the input is at fault, though it fits the signature: an index or category out of range."""
 
 
+class ScriptError(ModelportError):
+    """An entry script cannot be run or fails: its author's fault, or the server's, but not the client's."""
+
+
 class OutputError(ModelportError):
     """What was to be written cannot be, or not in this form; nothing of it is left behind."""
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from . import documents
 from .engines import DEFAULT, EngineRequest, open_engine
-from .errors import InvalidInputError, ScoringError
+from .errors import InvalidInputError, ScoringError, ScriptError
 from .frames import to_inputs
 from .package import open_package
+from .scripts import MODEL_DIR, Call, EntryScript, decoded, running
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
@@ -107,6 +110,14 @@ class Scorer:
         )
         self.engine: Engine = open_engine(request, engine)
         self.runner = GraphRunner(self.engine, self.signature, package.manifest.execution)
+        self._starting = threading.Lock()
+        self._script: EntryScript | None = None
+        self._unstarted = package if package.manifest.names("script") else None
+
+    @property
+    def has_script(self) -> bool:
+        """Whether an entry script answers documents, and not the graph."""
+        return bool(self.manifest.names("script"))
 
     def score(self, inputs: Any) -> Arrays:
         """Score an array, a dict of arrays, records, a pandas or Polars data frame, or an Arrow table.
@@ -115,6 +126,52 @@ class Scorer:
         `InvalidInputError` naming the input, what was expected and what came.
         """
         return self.runner.run(to_inputs(self.signature, inputs))
+
+    def run(self, text: str | bytes, *, call: Call | None = None) -> Any:
+        """Answer a document as `POST /score` does: by the entry script if the package has one, else by the graph.
+
+        The script gets the text (`call` holds what else it may ask for) and what it returns is returned, whatever it
+        is. Raises `InvalidInputError`, `ScoringError` or `ScriptError`.
+        """
+        if (script := self.start()) is not None:
+            return script.run(call or Call(text if isinstance(text, str) else decoded(text)))
+        return self.answer(text)
+
+    def answer(self, text: str | bytes) -> Any:
+        """Answer a document by the graph, whether or not there is an entry script; the script may call this.
+
+        Takes the kinds of JSON that `documents` names and gives a value in kind, which JSON can hold once NaN is null.
+        Raises `InvalidInputError` or `ScoringError`.
+        """
+        model = documents.Model(self.signature, self.manifest.name, self.manifest.version)
+        document = documents.read(model, text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text)
+        return document.answer(self.runner.run(document.inputs))
+
+    def start(self) -> EntryScript | None:
+        """Load the entry script and call its `init`, the first time; return the script, None without one.
+
+        `run` does so too. Opening a package runs nothing of it. Raises `ScriptError`.
+        """
+        if self._unstarted is not None:
+            with self._starting:
+                if self._unstarted is not None:
+                    self._script = EntryScript(self._unstarted, self)
+                    self._unstarted = None
+        return self._script
+
+
+def package_scorer() -> Scorer:
+    """Return the scorer of the package whose entry script calls this, already open.
+
+    Under another server than this one, such as Azure ML's own, that is the package at `AZUREML_MODEL_DIR`. Raises
+    `ScriptError` where there is neither.
+    """
+    scorer: Scorer | None = running()
+    if scorer is not None:
+        return scorer
+    if not (directory := os.environ.get(MODEL_DIR)):
+        raise ScriptError(f"package: expected an entry script that is run, or `{MODEL_DIR}`, got neither")
+    return load(directory)
 
 
 def load(

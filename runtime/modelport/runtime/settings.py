@@ -6,7 +6,7 @@ A setting called `max_body_bytes` is the flag `--max-body-bytes` and the environ
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -22,7 +22,9 @@ LogFormat = Literal["auto", "text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
+_Text = Annotated[str, Meta(min_length=1)]
 _Digest = Annotated[str, Meta(pattern="^sha256:[0-9a-f]{64}$")]
+_Key = Annotated[str, Meta(pattern="^[!-~]{8,512}$")]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,14 +34,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     and its line in docs/settings.md (`description`).
     """
 
-    package: Annotated[str, Meta(min_length=1, title="a directory", description="directory of the package to serve")]
+    package: Annotated[
+        tuple[_Text, ...],
+        Meta(
+            min_length=1,
+            title="a directory",
+            description="directory or archive of the package to serve; several with commas between",
+        ),
+    ]
     digest: Annotated[
-        _Digest | None,
+        tuple[_Digest, ...],
         Meta(
             title="`sha256:` and 64 hexadecimal digits",
-            description="the digest that the package must have; any other is refused",
+            description="the digest that the package must have, any other is refused; of several packages one each",
         ),
-    ] = None
+    ] = ()
     host: Annotated[
         str,
         Meta(min_length=1, title="an address", description="address to listen on; `0.0.0.0` is every IPv4 network"),
@@ -56,9 +65,51 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             description="execution providers, the preferred first, with commas between: `cuda,cpu`",
         ),
     ] = ()
+    keys: Annotated[
+        tuple[_Key, ...],
+        Meta(
+            title="one or two keys of 8 to 512 characters with a comma between",
+            description="keys of which a request must have one, as `Authorization: Bearer KEY`; "
+            "one or two, with a comma between",
+            extra={"flag": False},
+        ),
+    ] = ()
+    keys_file: Annotated[
+        _Text | None,
+        Meta(
+            title="a file",
+            description="file with one or two such keys, one a line, read again when it changes",
+        ),
+    ] = None
+    cors_origins: Annotated[
+        tuple[_Text, ...],
+        Meta(
+            title="origins with commas between",
+            description="origins whose pages may ask, such as `https://example.com`, with commas between; `*` is all",
+        ),
+    ] = ()
     max_body_bytes: Annotated[
         int, Meta(ge=1, le=1 << 40, description="largest request body in bytes; a larger one is answered with 413")
     ] = 64 << 20
+    start_timeout: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=86_400,
+            title="a number above 0 up to 86400",
+            description="seconds in which a worker must have loaded the packages and passed their golden samples, "
+            "when it starts and when it loads them anew",
+        ),
+    ] = 300.0
+    watch: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=86_400,
+            description="seconds between two looks at whether a package has changed; it is loaded anew then, as on "
+            "SIGHUP; 0 does not look",
+        ),
+    ] = 0.0
     drain_delay: Annotated[
         float,
         Meta(
@@ -79,7 +130,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """One setting as people meet it: its names, its default as text and its meaning."""
+    """One setting as people meet it: its names, its default as text and its meaning; a secret has no flag."""
 
     name: str
     variable: str
@@ -94,6 +145,8 @@ def table() -> Iterator[Setting]:
     for field in msgspec.structs.fields(Settings):
         meta: Meta = hints[field.name].__metadata__[0]
         flag = field.name.upper() if field.required else f"--{field.name.replace('_', '-')}"
+        if not (meta.extra or {}).get("flag", True):  # a secret on a command line is seen by everybody
+            flag = ""
         yield Setting(
             name=field.name,
             variable=f"{PREFIX}{field.name.upper()}",
@@ -117,13 +170,23 @@ def resolve(flags: Mapping[str, object], environment: Mapping[str, str]) -> Sett
             if setting.name == "package":
                 problems.append(f"`{setting.flag}` or `{setting.variable}`: expected a directory, got nothing")
             continue
+        hint = hints[setting.name]
         try:
-            values[setting.name] = msgspec.convert(_parts(setting, given), hints[setting.name], strict=False)
+            values[setting.name] = msgspec.convert(_parts(hint.__origin__, given), hint, strict=False)
         except msgspec.ValidationError:
-            problems.append(f"`{source}`: expected {_expected(hints[setting.name])}, got `{str(given)[:80]}`")
+            got = f"`{str(given)[:80]}`" if setting.flag else "others"
+            problems.append(f"`{source}`: expected {_expected(hint)}, got {got}")
+    problems += _contradictions(values)
     if problems:
         raise InvalidSettingError("\n".join(problems), hint="docs/settings.md lists every setting")
     return Settings(**values)  # type: ignore[arg-type]
+
+
+def _contradictions(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong between settings that are each fine."""
+    digests, packages = len(values.get("digest", ())), len(values.get("package", ()))
+    if digests and packages and digests != packages:
+        yield f"`--digest`: expected one for each of {packages} packages, got {digests}"
 
 
 def _as_text(default: object) -> str:
@@ -139,8 +202,9 @@ def _given(setting: Setting, flags: Mapping[str, object], environment: Mapping[s
     return setting.variable, environment.get(setting.variable) or None
 
 
-def _parts(setting: Setting, given: object) -> object:
-    if setting.name == "providers" and isinstance(given, str):
+def _parts(kind: Any, given: object) -> object:
+    """Return text with commas as its parts, where several values can be given."""
+    if get_origin(kind) is tuple and isinstance(given, str):
         return [part.strip() for part in given.split(",") if part.strip()]
     return given
 

@@ -79,7 +79,7 @@ def test_a_model_without_rows_is_scored_as_it_is(tmp_path: Path) -> None:
     response = plane.infer(InferRequest(model=scorer.manifest.name, inputs=tensors))
     expected = scorer.runner.run(inputs)
     assert all(same_bits(np.asarray(tensor.data), expected[tensor.name]) for tensor in response.outputs)
-    assert plane.counters.read().rows == 1
+    assert plane.observer.read().rows == 1
 
 
 @pytest.mark.parametrize(
@@ -105,13 +105,13 @@ def test_what_cannot_be_answered_is_named(
 ) -> None:
     with pytest.raises(error, match=f"(?m)^{re.escape(message)}$"):
         plane.infer(asked)
-    assert plane.counters.read().succeeded == 0
+    assert plane.observer.read().succeeded == 0
 
 
 def test_answers_are_counted_with_their_rows_and_times(plane: DataPlane) -> None:
     for _ in range(3):
         plane.infer(request())
-    counts = plane.counters.read()
+    counts = plane.observer.read()
     assert (counts.succeeded, counts.rows) == (3, 6)
     assert counts.infer_ns >= counts.score_ns > 0
 

@@ -71,4 +71,4 @@ def test_requests_during_swaps_are_all_answered_by_one_model_or_the_other(tmp_pa
         done.set()
         assert swapping.result() > 0
     assert all(answers)
-    assert plane.counters.read().succeeded == 2_000
+    assert plane.observer.read().succeeded == 2_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -18,9 +18,11 @@ from modelport.runtime import load
 from modelport.runtime.dataplane import DataPlane, ModelSlot
 from modelport.runtime.errors import InvalidInputError
 from modelport.runtime.protocol import InferResponse, Tensor, codec
-from modelport.runtime.server.responses import Response, failed
-from modelport.runtime.server.v2 import endpoints
-from modelport.runtime.server.v2.routes import Route
+from modelport.runtime.server.request import Head
+from modelport.runtime.server.site import Site
+
+if TYPE_CHECKING:
+    from modelport.runtime.server.responses import Response
 
 LENGTH = "inference-header-content-length"
 
@@ -32,10 +34,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> DataPlane:
 
 def answer(plane: DataPlane, body: bytes, headers: dict[str, str] | None = None) -> Response:
     """Answer as the application does."""
-    try:
-        return endpoints.infer(plane, Route("infer", "linear"), Headers(headers or {}), body)
-    except Exception as error:  # noqa: BLE001
-        return failed(error)
+    return Site(plane).visit(Head("POST", "/v2/models/linear/infer", "", Headers(headers or {}))).answer(body)
 
 
 def tensor(**fields: Any) -> dict[str, Any]:
@@ -111,7 +110,7 @@ def test_what_tritonclient_writes_is_read_and_what_is_answered_tritonclient_read
     got = InferenceServerClient.parse_response_body(
         response.body, header_length=int(headers[LENGTH]) if LENGTH in headers else None
     )
-    assert got.as_numpy("y").tobytes() == plane.slot.get().score(row)["y"].tobytes()
+    assert got.as_numpy("y").tobytes() == plane.scorer().score(row)["y"].tobytes()
     assert (LENGTH in headers) == (requested is not False)
 
 

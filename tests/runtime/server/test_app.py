@@ -15,6 +15,7 @@ from modelport.runtime import load
 from modelport.runtime.dataplane import DataPlane, ModelSlot, Pace
 from modelport.runtime.dataplane.pace import SMALL
 from modelport.runtime.server.app import App
+from modelport.runtime.server.site import Site
 from modelport.runtime.server.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Request:
     def __init__(self, method: str, path: str, content: bytes = b"", **headers: str) -> None:
         self.method = method
         self.path = path
+        self.query_string = ""
         self.headers = Headers({"content-length": str(len(content)), **headers})
         self._content = content
         self.status = 0
@@ -60,7 +62,7 @@ class Setup:
     def __init__(self, scorer: Scorer) -> None:
         self.plane = DataPlane(ModelSlot(scorer))
         self.traffic = Traffic()
-        self.app = App(self.plane, Pace(), self.traffic, max_body_bytes=1 << 20)
+        self.app = App(Site(self.plane), Pace(), self.traffic, max_body_bytes=1 << 20)
 
     async def answer(self, request: Request) -> Request:
         await self.app.__rsgi__(request, request)
@@ -116,7 +118,7 @@ def test_what_fails_is_counted_by_its_reason_wherever_it_fails(setup: Setup) -> 
     ):
         asyncio.run(setup.answer(request))
     asyncio.run(setup.answer(Request("POST", INFER, BODY)))
-    counts = setup.plane.counters.read()
+    counts = setup.plane.observer.read()
     assert counts.failed == {"InvalidInputError": 2, "BodyTooLargeError": 1, "UnknownNameError": 1}
     assert (counts.succeeded, counts.rows) == (1, 1)
     assert (setup.traffic.begun, setup.traffic.answered) == (6, 6)
@@ -137,4 +139,4 @@ def test_what_nobody_thought_of_is_answered_with_an_id(setup: Setup, monkeypatch
     failed = asyncio.run(setup.answer(Request("POST", INFER, BODY)))
     assert failed.status == 500
     assert "secret" not in failed.answer["error"]
-    assert setup.plane.counters.read().failed == {"RuntimeError": 1}
+    assert setup.plane.observer.read().failed == {"RuntimeError": 1}

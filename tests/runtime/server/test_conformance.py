@@ -142,6 +142,8 @@ def test_the_model_says_what_it_takes_and_gives_and_which_package_it_is(server: 
         "parity": "passed",
         "contract": "float32",
         "batch": "rows",
+        "infer": "graph",
+        "score": "graph",
     }
 
 
@@ -163,7 +165,7 @@ def test_a_head_request_is_answered_without_a_body(server: Server) -> None:
         ("/v2/models/other/ready", "GET", 404, "model: expected `table`, got `other`"),
         ("/v2/models/table/versions/2", "GET", 404, "model `table`: expected version `1`, got `2`"),
         ("/v2/models/table/versions/2/infer", "POST", 404, "model `table`: expected version `1`, got `2`"),
-        ("/metrics", "GET", 404, "path: expected one of the Open Inference Protocol V2, got `/metrics`"),
+        ("/v1", "GET", 404, "path: expected one that the server has, got `/v1` (`/docs` shows them all)"),
         ("/v2/models/%2e%2e%2fetc/ready", "GET", 404, None),
         ("/v2/models/%00/ready", "GET", 404, "model: expected `table`, got `\\x00`"),
         (f"/v2/models/{'a' * 10_000}/ready", "GET", 404, None),

@@ -9,9 +9,16 @@ from hypothesis import strategies as st
 from modelport.runtime.errors import UnknownNameError
 from modelport.runtime.package.manifest import NAME
 from modelport.runtime.server.errors import MethodNotAllowedError
-from modelport.runtime.server.v2.routes import Route, find
+from modelport.runtime.server.routes import Route, find
 
 PATHS = {
+    "/": Route("home"),
+    "/swagger.json": Route("swagger"),
+    "/docs": Route("docs"),
+    "/console": Route("console"),
+    "/metrics": Route("metrics"),
+    "/models/m/swagger.json": Route("swagger", "m"),
+    "/models/m/versions/1/swagger.json": Route("swagger", "m", "1"),
     "/v2": Route("server"),
     "/v2/health/live": Route("live"),
     "/v2/health/ready": Route("ready"),
@@ -26,7 +33,7 @@ PATHS = {
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize(("path", "route"), PATHS.items())
 def test_what_is_read_is_found(method: str, path: str, end: str, route: Route) -> None:
-    assert find(method, path + end) == route
+    assert find(method, path if path == "/" else path + end) == route
 
 
 @pytest.mark.parametrize("path", ["/v2/models/m/infer", "/v2/models/m/infer/"])
@@ -42,13 +49,13 @@ def test_every_name_and_version_of_a_package_has_its_path(name: str, version: st
 @pytest.mark.parametrize(
     "path",
     [
-        *("", "/", "/v1", "//v2", "v2", "/V2", "/v2//", "/v2/health", "/v2/models", "/v2/models/", "/v2/models//infer"),
+        *("", "/v1", "//v2", "v2", "/V2", "/v2//", "/v2/health", "/v2/models", "/v2/models/", "/v2/models//infer"),
         *("/v2/models/m/versions", "/v2/models/m/versions/", "/v2/models/m/infer/x", "/v2/models/a/b/ready"),
         *("/v2/models/m/stats", "/v2/models/m\n/x"),
     ],
 )
 def test_another_path_is_not_there(path: str) -> None:
-    with pytest.raises(UnknownNameError, match=r"(?m)^path: expected one of the Open Inference Protocol V2, got `.*`$"):
+    with pytest.raises(UnknownNameError, match=r"(?m)^path: expected one that the server has, got `.*`$"):
         find("GET", path)
 
 

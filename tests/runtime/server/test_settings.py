@@ -17,7 +17,7 @@ DIGEST = f"sha256:{'0a' * 32}"
 
 
 def test_only_the_package_must_be_given() -> None:
-    assert resolve({"package": "churn"}, {}) == Settings(package="churn")
+    assert resolve({"package": "churn"}, {}) == Settings(package=("churn",))
 
 
 def test_the_environment_is_read_and_a_flag_goes_before_it() -> None:
@@ -32,8 +32,8 @@ def test_the_environment_is_read_and_a_flag_goes_before_it() -> None:
         "MODELPORT_SOMETHING_ELSE": "1",
     }
     assert resolve({"port": "9001", "workers": None}, environment) == Settings(
-        package="churn",
-        digest=DIGEST,
+        package=("churn",),
+        digest=(DIGEST,),
         port=9001,
         workers=4,
         providers=("cuda", "cpu"),
@@ -43,7 +43,7 @@ def test_the_environment_is_read_and_a_flag_goes_before_it() -> None:
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:
-    assert resolve({"package": "churn"}, {"MODELPORT_DIGEST": "", "MODELPORT_PORT": ""}) == Settings(package="churn")
+    assert resolve({"package": "churn"}, {"MODELPORT_DIGEST": "", "MODELPORT_PORT": ""}) == Settings(package=("churn",))
 
 
 def test_all_that_cannot_be_is_named_at_once() -> None:
@@ -68,14 +68,35 @@ def test_all_that_cannot_be_is_named_at_once() -> None:
         resolve(flags, environment)
 
 
+def test_several_packages_and_their_digests_are_given_with_commas_or_one_by_one() -> None:
+    expected = Settings(package=("a", "b"), digest=(DIGEST, DIGEST))
+    assert resolve({"package": ["a", "b"], "digest": f"{DIGEST},{DIGEST}"}, {}) == expected
+    assert resolve({}, {"MODELPORT_PACKAGE": "a, b", "MODELPORT_DIGEST": f"{DIGEST}, {DIGEST}"}) == expected
+
+
+def test_each_package_has_its_digest_or_none_has() -> None:
+    message = r"(?m)^`--digest`: expected one for each of 2 packages, got 1$"
+    with pytest.raises(InvalidSettingError, match=message):
+        resolve({"package": "a,b", "digest": DIGEST}, {})
+
+
+def test_keys_are_no_flag_and_no_error_shows_them() -> None:
+    assert [setting.flag for setting in table() if setting.name == "keys"] == [""]
+    message = (
+        r"(?m)^`MODELPORT_KEYS`: expected one or two keys of 8 to 512 characters with a comma between, got others$"
+    )
+    with pytest.raises(InvalidSettingError, match=message):
+        resolve({"package": "a"}, {"MODELPORT_KEYS": "secret1"})
+
+
 def test_the_page_lists_every_setting_as_it_is() -> None:
     rows = [line for line in DOCS.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
     assert rows == [
-        f"| `{setting.name}` | `{setting.variable}` | `{setting.flag}` |"
+        f"| `{setting.name}` | `{setting.variable}` | {f'`{setting.flag}`' if setting.flag else ''} |"
         f" {f'`{setting.default}`' if setting.default else ''} | {setting.meaning} |"
         for setting in table()
     ]
 
 
 def test_the_command_has_a_flag_for_every_setting() -> None:
-    assert list(inspect.signature(serve).parameters) == list(Settings.__struct_fields__)
+    assert list(inspect.signature(serve).parameters) == [setting.name for setting in table() if setting.flag]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 GROUP: Final = "modelport.commands"
 # The way of a model comes first in the list of commands, the rest follows by name.
-_FIRST: Final = ("convert", "inspect", "check", "score", "serve")
+_FIRST: Final = ("init", "convert", "inspect", "check", "score", "serve")
 
 
 class CommandGroup(TyperGroup):

@@ -8,7 +8,10 @@ from typing import Annotated
 import typer
 
 PackagePath = Annotated[
-    Path, typer.Argument(metavar="PACKAGE", help="The package: a directory that `modelport convert` wrote.")
+    Path,
+    typer.Argument(
+        metavar="PACKAGE", help="The package: a directory that `modelport convert` wrote, or a .tar or .zip of it."
+    ),
 ]
 Digest = Annotated[
     str | None, typer.Option(metavar="SHA256", help="Refuse the package unless this is its digest (sha256:...).")

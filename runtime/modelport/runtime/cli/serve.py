@@ -1,4 +1,4 @@
-"""The command that serves a package over HTTP."""
+"""The command that serves packages over HTTP."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _flag(name: str) -> Any:
 
 def serve(
     package: Annotated[
-        str | None, typer.Argument(metavar="PACKAGE", help=_SETTINGS["package"].meaning, show_default=False)
+        list[str] | None, typer.Argument(metavar="PACKAGE...", help=_SETTINGS["package"].meaning, show_default=False)
     ] = None,
     *,
     digest: Annotated[str | None, _flag("digest")] = None,
@@ -30,18 +30,22 @@ def serve(
     workers: Annotated[str | None, _flag("workers")] = None,
     engine: Annotated[str | None, _flag("engine")] = None,
     providers: Annotated[str | None, _flag("providers")] = None,
+    keys_file: Annotated[str | None, _flag("keys_file")] = None,
+    cors_origins: Annotated[str | None, _flag("cors_origins")] = None,
     max_body_bytes: Annotated[str | None, _flag("max_body_bytes")] = None,
+    start_timeout: Annotated[str | None, _flag("start_timeout")] = None,
+    watch: Annotated[str | None, _flag("watch")] = None,
     drain_delay: Annotated[str | None, _flag("drain_delay")] = None,
     drain_timeout: Annotated[str | None, _flag("drain_timeout")] = None,
     log_format: Annotated[str | None, _flag("log_format")] = None,
     log_level: Annotated[str | None, _flag("log_level")] = None,
 ) -> None:
-    """Serve a package over HTTP, by the Open Inference Protocol V2.
+    """Serve packages over HTTP, by the Open Inference Protocol V2 and Azure ML's contract.
 
     Every flag is also an environment variable, such as MODELPORT_PORT; a flag goes before it. SIGTERM and Ctrl-C stop
     the server once all requests under way are answered; a second one stops it at once.
     """
-    flags = locals().copy()
+    flags = {**locals(), "package": package or None}
     from modelport.runtime.server.supervisor import serve as run  # noqa: PLC0415  asked for help, nothing else loads
 
     if status := run(resolve(flags, os.environ)):

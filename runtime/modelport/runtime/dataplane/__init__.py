@@ -1,6 +1,6 @@
 """Answers requests for a served model. It knows no transport: tensors in, tensors out."""
 
-from .counters import Counters, Counts
+from .counters import Counters, Counts, Observer, Served
 from .pace import Pace
 from .plane import DataPlane, ModelMetadata
 from .slot import ModelSlot
@@ -11,5 +11,7 @@ __all__ = [
     "DataPlane",
     "ModelMetadata",
     "ModelSlot",
+    "Observer",
     "Pace",
+    "Served",
 ]

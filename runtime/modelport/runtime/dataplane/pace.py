@@ -22,17 +22,22 @@ class Pace:
 
     def __init__(self, floor: float = 0.0) -> None:
         self._floor = floor
-        self._seconds: dict[int, float] = {}
+        self._seconds: dict[tuple[str | None, int], float] = {}
 
-    def is_quick(self, size: int) -> bool:
-        """Return whether a request of `size` bytes is expected to stay within `BUDGET`."""
-        seconds = self._seconds.get(size.bit_length())
+    def forget(self, floor: float) -> None:
+        """Begin anew, with another model."""
+        self._floor = floor
+        self._seconds = {}
+
+    def is_quick(self, size: int, model: str | None = None) -> bool:
+        """Return whether a request of `size` bytes for `model` is expected to stay within `BUDGET`."""
+        seconds = self._seconds.get((model, size.bit_length()))
         if seconds is None:
             return size <= SMALL and self._floor <= BUDGET
         return seconds <= BUDGET
 
-    def observe(self, size: int, seconds: float) -> None:
-        """Learn that a request of `size` bytes took `seconds`."""
-        key = size.bit_length()
+    def observe(self, size: int, seconds: float, model: str | None = None) -> None:
+        """Learn that a request of `size` bytes for `model` took `seconds`."""
+        key = (model, size.bit_length())
         before = self._seconds.setdefault(key, seconds)
         self._seconds[key] = before + (seconds - before) * (_FALL if seconds < before else _RISE)

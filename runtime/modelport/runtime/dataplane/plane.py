@@ -1,4 +1,4 @@
-"""The data plane: validates a request against the signature, scores it, counts it."""
+"""The data plane: finds the model, validates a request against its signature, scores it, counts it."""
 
 from __future__ import annotations
 
@@ -10,33 +10,35 @@ import msgspec
 from modelport.runtime.errors import InvalidInputError, NotReadyError, UnknownNameError, named
 from modelport.runtime.protocol import InferResponse, Tensor
 
-from .counters import Counters
+from .counters import Counters, Served
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Iterable
 
     from modelport.runtime.package import Manifest
     from modelport.runtime.protocol import InferRequest
     from modelport.runtime.scorer import Scorer
-    from modelport.runtime.signature import Signature, TensorSpec
+    from modelport.runtime.scripts import Call
 
+    from .counters import Observer
     from .slot import ModelSlot
 
 
 class ModelMetadata(msgspec.Struct, frozen=True, kw_only=True):
-    """What is served: the package's manifest, its digest, and what executes it."""
+    """What is served: the package's manifest, its digest, what executes it, and the versions of that name."""
 
     manifest: Manifest
     digest: str
     engine: str
+    versions: tuple[str, ...]
 
 
 class DataPlane:
-    """Answers requests for the model in `slot`."""
+    """Answers requests for the models in `slots`. Of several versions of one name the first is the default."""
 
-    def __init__(self, slot: ModelSlot, counters: Counters | None = None) -> None:
-        self.slot = slot
-        self.counters = counters or Counters()
+    def __init__(self, *slots: ModelSlot, observer: Observer | None = None) -> None:
+        self.slots = slots
+        self.observer: Observer = observer or Counters()
         self._draining = False
 
     def drain(self) -> None:
@@ -48,74 +50,105 @@ class DataPlane:
         """Whether `drain` was called."""
         return self._draining
 
+    def scorers(self) -> tuple[Scorer, ...]:
+        """Return every model that is served now; raises `NotReadyError` while one of them is not loaded."""
+        return tuple([slot.get() for slot in self.slots])
+
+    def scorer(self, model: str | None = None, version: str | None = None) -> Scorer:
+        """Return the model of that name and version, the only one if none is named.
+
+        Raises `InvalidInputError` if one must be named, `UnknownNameError` if it is not there, `NotReadyError`.
+        """
+        if len(self.slots) == 1:
+            scorer = self.slots[0].get()
+            if model in (None, scorer.manifest.name) and version in (None, scorer.manifest.version):
+                return scorer
+        scorers = self.scorers()
+        if model is None:
+            raise InvalidInputError(
+                f"model: expected {_listed(scorer.manifest.name for scorer in scorers)} to be named, got none",
+                hint="by the header `azureml-model-deployment` or the path `/models/NAME/score`",
+            )
+        return _find(scorers, model, version)
+
     def require_ready(self, model: str | None = None, version: str | None = None) -> None:
-        """Raise `NotReadyError` while no model is loaded or the server drains, `UnknownNameError` for another model."""
-        scorer = self._scorer(model, version)
+        """Raise `NotReadyError` while a model is not loaded or the server drains, `UnknownNameError` for another."""
+        scorers = self.scorers() if model is None else (self.scorer(model, version),)
         if self._draining:
-            raise NotReadyError(f"model `{scorer.manifest.name}`: expected to be ready, got a server that is stopping")
+            name = scorers[0].manifest.name
+            raise NotReadyError(f"model `{name}`: expected to be ready, got a server that is stopping")
 
     def metadata(self, model: str, version: str | None = None) -> ModelMetadata:
         """Describe the model; raises `NotReadyError` or `UnknownNameError`."""
-        scorer = self._scorer(model, version)
-        return ModelMetadata(manifest=scorer.manifest, digest=scorer.digest, engine=scorer.engine.description)
+        scorer = self.scorer(model, version)
+        name = scorer.manifest.name
+        versions = tuple(each.manifest.version for each in self.scorers() if each.manifest.name == name)
+        return ModelMetadata(
+            manifest=scorer.manifest, digest=scorer.digest, engine=scorer.engine.description, versions=versions
+        )
 
     def infer(self, request: InferRequest) -> InferResponse:
-        """Score `request`, and count it if that succeeds; failures are counted where they surface, in the transport.
+        """Score `request` by the graph, and count it if that succeeds; the transport has failures counted.
 
         Raises `InvalidInputError` naming the input, what was expected and what came, `UnknownNameError` for another
         model or version, `NotReadyError`, or `ScoringError`.
         """
         begun = perf_counter_ns()
-        scorer = self._scorer(request.model, request.version)
-        wanted = _wanted(scorer.signature, request.outputs)
-        inputs = _inputs(scorer.signature, request.inputs)
+        scorer = self.scorer(request.model, request.version)
+        wanted = request.wanted(scorer.signature)
+        inputs = request.arrays(scorer.signature)
         scoring = perf_counter_ns()
         outputs = scorer.runner.run(inputs)
         scored = perf_counter_ns()
         rows = len(next(iter(inputs.values()))) if scorer.signature.has_rows else 1
-        self.counters.succeed(rows=rows, infer_ns=scored - begun, score_ns=scored - scoring)
+        self.observer.succeed(served(scorer), rows=rows, infer_ns=scored - begun, score_ns=scored - scoring)
         return InferResponse(
             model=scorer.manifest.name,
             version=scorer.manifest.version,
             id=request.id,
-            outputs=tuple([_tensor(spec, outputs[spec.name]) for spec in wanted]),
+            outputs=tuple([Tensor.of(spec, outputs[spec.name]) for spec in wanted]),
         )
 
-    def _scorer(self, model: str | None, version: str | None) -> Scorer:
-        scorer = self.slot.get()
-        if model is not None and model != scorer.manifest.name:
-            raise UnknownNameError(f"model: expected `{scorer.manifest.name}`, got {named(model)}")
-        if version is not None and version != scorer.manifest.version:
-            raise UnknownNameError(
-                f"model `{scorer.manifest.name}`: expected version `{scorer.manifest.version}`, got {named(version)}"
-            )
-        return scorer
+    def run(self, text: bytes, call: Call | None, model: str | None = None, version: str | None = None) -> Any:
+        """Answer a document as `Scorer.run` does, and count it if that succeeds.
+
+        Raises what `Scorer.run` and `scorer` raise.
+        """
+        begun = perf_counter_ns()
+        scorer = self.scorer(model, version)
+        answer = scorer.run(text, call=call)
+        spent = perf_counter_ns() - begun
+        self.observer.succeed(served(scorer), rows=1, infer_ns=spent, score_ns=spent)
+        return answer
+
+    def fail(self, error: Exception, model: str | None = None, version: str | None = None) -> None:
+        """Count a request for that model that ended with `error`, wherever it did."""
+        try:
+            found = served(self.scorer(model, version))
+        except (InvalidInputError, UnknownNameError, NotReadyError):
+            found = Served("", "")
+        self.observer.fail(found, error)
 
 
-def _wanted(signature: Signature, names: tuple[str, ...]) -> tuple[TensorSpec, ...]:
-    """Return the specs of the requested outputs, of all when none is named."""
-    if not names:
-        return signature.outputs
-    if len(names) > len(signature.outputs):
-        raise InvalidInputError(f"outputs: expected at most {len(signature.outputs)}, got {len(names)}")
-    specs = {spec.name: spec for spec in signature.outputs}
-    for name in names:
-        if name not in specs:
-            known = ", ".join(f"`{spec.name}`" for spec in signature.outputs)
-            raise InvalidInputError(f"output {named(name)}: expected one of {known}")
-    if len(set(names)) < len(names):
-        raise InvalidInputError(f"outputs: expected each once, got {', '.join(f'`{name}`' for name in names)}")
-    return tuple(specs[name] for name in names)
+def served(scorer: Scorer) -> Served:
+    """Return how `scorer` is called where requests are counted."""
+    return Served(scorer.manifest.name, scorer.manifest.version)
 
 
-def _inputs(signature: Signature, tensors: tuple[Tensor, ...]) -> dict[str, NDArray[Any]]:
-    inputs: dict[str, NDArray[Any]] = {}
-    for tensor in tensors:
-        if tensor.name in inputs:
-            raise InvalidInputError(f"input `{tensor.name}`: expected once, got twice")
-        inputs[tensor.name] = tensor.to_array(signature.input(tensor.name))
-    return inputs
+def _find(scorers: tuple[Scorer, ...], model: str, version: str | None) -> Scorer:
+    """Return the first of `scorers` with that name, and that version if one is given."""
+    versions = [scorer for scorer in scorers if scorer.manifest.name == model]
+    if not versions:
+        raise UnknownNameError(
+            f"model: expected {_listed(scorer.manifest.name for scorer in scorers)}, got {named(model)}"
+        )
+    for scorer in versions:
+        if version in (None, scorer.manifest.version):
+            return scorer
+    known = _listed(scorer.manifest.version for scorer in versions)
+    raise UnknownNameError(f"model `{model}`: expected version {known}, got {named(version)}")
 
 
-def _tensor(spec: TensorSpec, array: NDArray[Any]) -> Tensor:
-    return Tensor(name=spec.name, datatype=spec.datatype, shape=array.shape, data=array)
+def _listed(names: Iterable[str]) -> str:
+    distinct = [f"`{name}`" for name in dict.fromkeys(names)]
+    return distinct[0] if len(distinct) == 1 else f"one of {', '.join(distinct)}"

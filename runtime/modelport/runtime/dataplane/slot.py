@@ -19,10 +19,18 @@ class ModelSlot:
 
     def __init__(self, scorer: Scorer | None = None) -> None:
         self._scorer = scorer
+        self._kept: Scorer | None = None
 
-    def swap(self, scorer: Scorer | None) -> None:
-        """Serve `scorer` from the next request on; None takes the model out."""
+    def swap(self, scorer: Scorer | None, *, keep: bool = False) -> None:
+        """Serve `scorer` from the next request on; None takes the model out. With `keep` the old one can come back."""
+        self._kept = self._scorer if keep else None
         self._scorer = scorer  # one assignment: a request sees the old model or the new one
+
+    def roll_back(self) -> None:
+        """Serve the model that was kept again, and keep the one that served; raises `NotReadyError` without one."""
+        if self._kept is None:
+            raise NotReadyError("model: expected one from before to roll back to, got none")
+        self.swap(self._kept, keep=True)
 
     def get(self) -> Scorer:
         """Return the model that is served now; raises `NotReadyError` while there is none."""

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from modelport.runtime.errors import InvalidInputError
+from modelport.runtime.errors import InvalidInputError, named
 from modelport.runtime.signature import shown
 from modelport.runtime.values import coerce
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from modelport.runtime.signature import TensorSpec
+    from modelport.runtime.signature import Signature, TensorSpec
 
 
 class Tensor(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +29,11 @@ class Tensor(msgspec.Struct, frozen=True, kw_only=True):
     datatype: str
     shape: tuple[int, ...]
     data: NDArray[Any] | list[Any]
+
+    @classmethod
+    def of(cls, spec: TensorSpec, array: NDArray[Any]) -> Tensor:
+        """Return the output `spec` of a model as a tensor."""
+        return cls(name=spec.name, datatype=spec.datatype, shape=array.shape, data=array)
 
     def to_array(self, spec: TensorSpec) -> NDArray[Any]:
         """Return the tensor as `spec` wants it, its values not yet checked.
@@ -72,6 +77,31 @@ class InferRequest(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None = None
     inputs: tuple[Tensor, ...]
     outputs: tuple[str, ...] = ()
+
+    def arrays(self, signature: Signature) -> dict[str, NDArray[Any]]:
+        """Return the inputs as `signature` wants them, their values not yet checked; raises `InvalidInputError`."""
+        inputs: dict[str, NDArray[Any]] = {}
+        for tensor in self.inputs:
+            if tensor.name in inputs:
+                raise InvalidInputError(f"input `{tensor.name}`: expected once, got twice")
+            inputs[tensor.name] = tensor.to_array(signature.input(tensor.name))
+        return inputs
+
+    def wanted(self, signature: Signature) -> tuple[TensorSpec, ...]:
+        """Return the specs of the requested outputs, of all when none is named; raises `InvalidInputError`."""
+        names = self.outputs
+        if not names:
+            return signature.outputs
+        if len(names) > len(signature.outputs):
+            raise InvalidInputError(f"outputs: expected at most {len(signature.outputs)}, got {len(names)}")
+        specs = {spec.name: spec for spec in signature.outputs}
+        for name in names:
+            if name not in specs:
+                known = ", ".join(f"`{spec.name}`" for spec in signature.outputs)
+                raise InvalidInputError(f"output {named(name)}: expected one of {known}")
+        if len(set(names)) < len(names):
+            raise InvalidInputError(f"outputs: expected each once, got {', '.join(f'`{name}`' for name in names)}")
+        return tuple(specs[name] for name in names)
 
 
 class InferResponse(msgspec.Struct, frozen=True, kw_only=True):

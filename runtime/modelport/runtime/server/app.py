@@ -11,13 +11,14 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
 from .body import Body, Source
-from .responses import Response, failed
-from .v2 import endpoints, routes
+from .request import Head
 
 if TYPE_CHECKING:
-    from modelport.runtime.dataplane import DataPlane, Pace
+    from modelport.runtime.dataplane import Pace
 
-    from .body import Headers
+    from .request import Headers
+    from .responses import Response
+    from .site import Site, Visit
     from .traffic import Traffic
 
 
@@ -33,6 +34,10 @@ class Scope(Protocol):
         """The path, its percent escapes decoded."""
 
     @property
+    def query_string(self) -> str:
+        """What stands behind the question mark, its percent escapes not decoded."""
+
+    @property
     def headers(self) -> Headers:
         """The headers."""
 
@@ -45,10 +50,10 @@ class Exchange(Source, Protocol):
 
 
 class App:
-    """Answers HTTP requests for `plane`, at most `max_body_bytes` long."""
+    """Answers HTTP requests for `site`, at most `max_body_bytes` long."""
 
-    def __init__(self, plane: DataPlane, pace: Pace, traffic: Traffic, *, max_body_bytes: int) -> None:
-        self._plane = plane
+    def __init__(self, site: Site, pace: Pace, traffic: Traffic, *, max_body_bytes: int) -> None:
+        self._site = site
         self._pace = pace
         self._traffic = traffic
         self._limit = max_body_bytes
@@ -59,38 +64,29 @@ class App:
         """Answer one request, whatever happens."""
         self._traffic.begin()
         body = Body(scope.headers, exchange)
-        try:
-            response = await self._answer(scope, body)
-        except Exception as error:  # noqa: BLE001  the one place where every error becomes an answer
-            response = failed(error)
+        visit = self._site.visit(Head(scope.method, scope.path, scope.query_string, scope.headers))
+        response = await self._answer(visit, body)
         headers = list(response.headers)
-        if self._plane.draining or body.unread:
+        if self._site.plane.draining or body.unread:
             headers.append(("connection", "close"))
         exchange.response_bytes(response.status, headers, response.body)
         self._traffic.answer()
         if body.unread:
             await body.discard()
 
-    async def _answer(self, scope: Scope, body: Body) -> Response:
-        route = routes.find(scope.method, scope.path)
-        if route.endpoint != "infer":
-            return endpoints.look(self._plane, route)
+    async def _answer(self, visit: Visit, body: Body) -> Response:
+        if not visit.scores:
+            return visit.answer()
         try:
-            return await self._score(route, scope.headers, body)
-        except Exception as error:
-            self._plane.counters.fail(error)
-            raise
+            content = await body.read(self._limit) if visit.head.method == "POST" else b""
+        except Exception as error:  # noqa: BLE001  the visit knows what each becomes
+            return visit.refuse(error)
+        if self._pace.is_quick(len(content), visit.model):
+            return self._score(visit, content)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._score, visit, content)
 
-    async def _score(self, route: routes.Route, headers: Headers, body: Body) -> Response:
-        content = await body.read(self._limit)
-        if self._pace.is_quick(len(content)):
-            return self._infer(route, headers, content)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._infer, route, headers, content)
-
-    def _infer(self, route: routes.Route, headers: Headers, content: bytes) -> Response:
+    def _score(self, visit: Visit, content: bytes) -> Response:
         begun = perf_counter()
-        try:
-            return endpoints.infer(self._plane, route, headers, content)
-        finally:
-            self._pace.observe(len(content), perf_counter() - begun)
+        response = visit.answer(content)
+        self._pace.observe(len(content), perf_counter() - begun, visit.model)
+        return response

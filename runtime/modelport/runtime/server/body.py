@@ -11,21 +11,14 @@ from granian.rsgi import ProtocolClosed, ProtocolError
 from modelport.runtime.errors import InvalidInputError, shortened
 
 from .errors import BodyTooLargeError, LengthRequiredError, UnsupportedEncodingError
+from .request import header
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
 
+    from .request import Headers
+
 _LINGER: Final = 2.0
-
-
-class Headers(Protocol):
-    """A request's headers, by lower-case name."""
-
-    def get_all(self, name: str, /) -> list[str]:
-        """Return every header called `name`."""
-
-    def __contains__(self, name: str, /) -> bool:
-        """Return whether there is any header called `name`, also one whose bytes are no ASCII."""
 
 
 class Source(Protocol):
@@ -99,14 +92,3 @@ class Body:
         if ends > 1:  # Granian says the end once, and a second time where it was none (trailers are not known here)
             raise InvalidInputError("body: expected chunks up to the last one, got broken or missing ones")
         return b"".join(pieces)
-
-
-def header(headers: Headers, name: str) -> str | None:
-    """Return the value of the header called `name`, the values of several joined as HTTP joins them (RFC 9110, 5.3).
-
-    One that is no ASCII is shown as `?`: it is there, and says nothing that we know.
-    """
-    values = headers.get_all(name)
-    if not values:
-        return "?" if name in headers else None
-    return values[0] if len(values) == 1 else ", ".join(values)

@@ -12,31 +12,64 @@ from modelport.runtime import errors
 from modelport.runtime.errors import ModelportError
 from modelport.runtime.settings import Settings  # noqa: TC001  msgspec reads the annotation
 
-_LONGEST: Final = 1 << 17
+LONGEST: Final = 1 << 17
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, tag="job"):
-    """To a worker, first: what to serve. `digest` is the one that the first worker found."""
+    """To a worker, first: what to serve. `digests` are those of the packages that serve now, none at the start.
+
+    With `trial` it only tries whether the packages can be served, says so and ends.
+    """
 
     settings: Settings
-    digest: str | None
+    digests: tuple[str, ...] = ()
+    trial: bool = False
+
+
+class Prepare(msgspec.Struct, frozen=True, tag="prepare"):
+    """To a worker: load the packages anew, which must have these digests, and go on serving those from before."""
+
+    digests: tuple[str, ...]
+
+
+class Commit(msgspec.Struct, frozen=True, tag="commit"):
+    """To a worker: serve what was prepared from the next request on, and keep what served before."""
+
+
+class Abandon(msgspec.Struct, frozen=True, tag="abandon"):
+    """To a worker: forget what was prepared."""
+
+
+class RollBack(msgspec.Struct, frozen=True, tag="roll-back"):
+    """To a worker: serve what was kept again."""
 
 
 class Drain(msgspec.Struct, frozen=True, tag="drain"):
     """To a worker, last: stop, with nothing left unanswered."""
 
 
-class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag="loaded"):
-    """From a worker: the model is loaded, its golden samples pass, and it starts to accept connections."""
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that a worker has loaded, with what its proof rests on."""
 
     name: str
     version: str
     digest: str
     proof: str
 
+    @property
+    def summary(self) -> str:
+        """How the log calls it."""
+        return f"{self.name} {self.version} {self.digest}"
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag="loaded"):
+    """From a worker: the models are loaded and their golden samples pass; at first, it starts to accept connections."""
+
+    models: tuple[Model, ...]
+
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
-    """From a worker: the error that kept it from serving, by the name of its class."""
+    """From a worker: the error that kept it from doing what it was told, by the name of its class."""
 
     kind: str
     message: str
@@ -53,6 +86,10 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
         return kind(self.message, hint=self.hint)
 
 
+#: What a worker that serves may be told.
+Order = Prepare | Commit | Abandon | RollBack | Drain
+
+
 def pair() -> tuple[socket.socket, socket.socket]:
     """Return the two ends of a conversation."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -67,7 +104,7 @@ def say(end: socket.socket, word: msgspec.Struct) -> None:
 def hear(end: socket.socket, kind: Any) -> Any:
     """Wait for a message of `kind` (a struct, or a union of them); None when the other side is gone."""
     try:
-        message = end.recv(_LONGEST)
+        message = end.recv(LONGEST)
     except ConnectionResetError:
         return None
     return msgspec.json.decode(message, type=kind) if message else None

@@ -30,5 +30,13 @@ class UnsupportedEncodingError(InvalidInputError):
     """A body is compressed in a way that we do not read."""
 
 
+class HeaderTooLargeError(InvalidInputError):
+    """A header is longer than what it is for allows."""
+
+
+class UnauthorizedError(ModelportError):
+    """A request has no key of this server."""
+
+
 class WorkerFailedError(ModelportError):
     """A worker process ended before it could serve."""

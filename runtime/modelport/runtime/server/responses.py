@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -12,11 +11,19 @@ from modelport.runtime.errors import (
     InvalidInputError,
     ModelportError,
     NotReadyError,
+    ScriptError,
     UnknownNameError,
     UnscorableInputError,
 )
 
-from .errors import BodyTooLargeError, LengthRequiredError, MethodNotAllowedError, UnsupportedEncodingError
+from .errors import (
+    BodyTooLargeError,
+    HeaderTooLargeError,
+    LengthRequiredError,
+    MethodNotAllowedError,
+    UnauthorizedError,
+    UnsupportedEncodingError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,12 +38,14 @@ BINARY: Final = (("content-type", "application/octet-stream"),)
 # The nearest class of an error's own line of descent counts. What is not here is our fault: 500.
 _STATUS: Final[dict[type[Exception], int]] = {
     InvalidInputError: 400,
+    UnauthorizedError: 401,
     UnknownNameError: 404,
     MethodNotAllowedError: 405,
     LengthRequiredError: 411,
     BodyTooLargeError: 413,
     UnsupportedEncodingError: 415,
     UnscorableInputError: 422,
+    HeaderTooLargeError: 431,
     NotReadyError: 503,
 }
 
@@ -54,36 +63,31 @@ def ok(value: Any) -> Response:
     return Response(200, JSON, msgspec.json.encode(value))
 
 
-def failed(error: Exception) -> Response:
-    """Return what the client is told of `error`.
+def failed(error: Exception, request: str, *, field: str = "error") -> Response:
+    """Return what the client is told of `error`, as the `field` of a JSON object.
 
-    Of an error that is our fault that is an id only, under which the log has the rest.
+    Of an error that is our fault, or a script's, that is only the id of the `request`, under which the log has the
+    rest; and so it is of what the engine says of an input, which may hold paths.
     """
     status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
-    if isinstance(error, UnscorableInputError):  # what the engine says of it may hold paths
-        number = uuid.uuid4().hex
-        _log.warning("request %s: %s", number, error.message)
-        return _error(
-            status,
-            f"model: expected an input that it can score, got one that it cannot; the log has it as {number}",
-            (),
-        )
-    if status == 500 or not isinstance(error, ModelportError):  # noqa: PLR2004
-        number = uuid.uuid4().hex
-        _log.error("request %s failed", number, exc_info=error)
-        return _error(500, f"server: expected to answer, got an internal error; the log has it as {number}", ())
-    text = error.message if error.hint is None else f"{error.message} ({error.hint})"
-    return _error(status, text, _headers(error))
+    if isinstance(error, UnscorableInputError):
+        _log.warning("request %s: %s", request, error.message)
+        text = f"model: expected an input that it can score, got one that it cannot; the log has it as {request}"
+    elif status == 500 or not isinstance(error, ModelportError):  # noqa: PLR2004
+        _log.error("request %s failed", request, exc_info=error)
+        at_fault = "script" if isinstance(error, ScriptError) else "server"
+        text = f"{at_fault}: expected to answer, got an internal error; the log has it as {request}"
+    else:
+        text = error.message if error.hint is None else f"{error.message} ({error.hint})"
+    return Response(status, (*JSON, *_headers(error)), msgspec.json.encode({field: text}))
 
 
-def _headers(error: ModelportError) -> Sequence[tuple[str, str]]:
+def _headers(error: Exception) -> Sequence[tuple[str, str]]:
     """Return what HTTP wants to be said with a status."""
     if isinstance(error, MethodNotAllowedError):
         return (("allow", ", ".join(error.allowed)),)
+    if isinstance(error, UnauthorizedError):
+        return (("www-authenticate", 'Bearer realm="modelport"'),)
     if isinstance(error, UnsupportedEncodingError):
         return (("accept-encoding", "identity"),)
     return ()
-
-
-def _error(status: int, text: str, headers: Sequence[tuple[str, str]]) -> Response:
-    return Response(status, (*JSON, *headers), msgspec.json.encode({"error": text}))

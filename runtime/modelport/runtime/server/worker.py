@@ -1,4 +1,4 @@
-"""A worker: a process of its own that loads the model, proves it with its golden samples, and serves it.
+"""A worker: a process of its own that loads the models, proves them with their golden samples, and serves them.
 
 It is started by the supervisor, which leads it: SIGINT and SIGTERM are blocked here, the word to stop comes over the
 control socket, and so does the news that the supervisor is gone.
@@ -12,27 +12,30 @@ import logging
 import os
 import socket
 import sys
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.net import SocketHolder
 from granian.server.embed import Server
 
-from modelport.runtime import golden
 from modelport.runtime.dataplane import DataPlane, ModelSlot, Pace
 from modelport.runtime.errors import ModelportError
-from modelport.runtime.scorer import load
 
 from . import connections, control, listener, logs
 from .app import App
+from .cors import Cors
+from .keys import Keys
+from .loading import load_models
+from .site import Site
 from .traffic import Traffic
 
 if TYPE_CHECKING:
-    from modelport.runtime.scorer import Scorer
     from modelport.runtime.settings import Settings
+
+    from .loading import LoadedModels
 
 #: Exit statuses: stopped with nothing unanswered; could not start; gave up on requests at the end of `drain_timeout`.
 DRAINED, REFUSED, CUT_OFF = 0, 1, 3
@@ -44,21 +47,29 @@ _log = logging.getLogger(f"{__package__}.worker")
 
 
 class Worker:
-    """Serves one loaded model on a socket until it is told to stop."""
+    """Serves the loaded models on a socket until it is told to stop."""
 
-    def __init__(self, settings: Settings, scorer: Scorer, door: socket.socket, floor: float) -> None:
+    def __init__(self, settings: Settings, models: LoadedModels, door: socket.socket, end: socket.socket) -> None:
+        """Get ready to serve; raises `InvalidSettingError` if the keys cannot be had."""
         self._settings = settings
         self._door = door
+        self._end = end
         self._port = door.getsockname()[1]
-        self._plane = DataPlane(ModelSlot(scorer))
+        self._slots = tuple(ModelSlot(scorer) for scorer in models.scorers)
+        self._plane = DataPlane(*self._slots)
+        self._pace = Pace(models.floor)
         self._traffic = Traffic()
-        self._app = App(self._plane, Pace(floor), self._traffic, max_body_bytes=settings.max_body_bytes)
+        self._prepared: LoadedModels | None = None
+        self._preparing: asyncio.Task[None] | None = None
+        site = Site(self._plane, keys=_keys(settings), cors=_cors(settings))
+        self._app = App(site, self._pace, self._traffic, max_body_bytes=settings.max_body_bytes)
 
-    async def serve(self, end: socket.socket) -> int:
-        """Serve until the other side of `end` says so or is gone; return the exit status."""
+    async def serve(self) -> int:
+        """Serve until the supervisor says so or is gone; return the exit status."""
         server = _Server(self._app, self._door)
         serving = asyncio.create_task(server.serve())
-        await _message(end)
+        while (order := await self._hear()) is not None and not isinstance(order, control.Drain):
+            self._obey(order)
         self._plane.drain()
         await asyncio.sleep(self._settings.drain_delay)
         try:
@@ -77,6 +88,55 @@ class Worker:
             return CUT_OFF
         _log.info("drained: %d requests begun, %d answered", self._traffic.begun, self._traffic.answered)
         return DRAINED
+
+    async def _hear(self) -> control.Order | None:
+        """Wait for an order; None when the supervisor is gone."""
+        self._end.settimeout(0)
+        try:
+            message = await asyncio.get_running_loop().sock_recv(self._end, control.LONGEST)
+        except ConnectionResetError:
+            return None
+        return msgspec.json.decode(message, type=control.Order) if message else None
+
+    def _obey(self, order: control.Order) -> None:
+        match order:
+            case control.Prepare():
+                self._forget_prepared()
+                self._preparing = asyncio.create_task(self._prepare(order.digests))
+            case control.Commit():
+                if self._prepared is not None:
+                    self._serve_prepared(self._prepared)
+            case control.Abandon():
+                self._forget_prepared()
+            case control.RollBack():
+                for slot in self._slots:
+                    slot.roll_back()
+                self._pace.forget(0.0)
+
+    def _forget_prepared(self) -> None:
+        self._prepared = None
+        if self._preparing is not None:
+            self._preparing.cancel()  # its thread goes on to the end, and nobody asks for what it has
+
+    async def _prepare(self, digests: tuple[str, ...]) -> None:
+        """Load the packages in a thread, while the models from before go on answering."""
+        loop = asyncio.get_running_loop()
+        try:
+            self._prepared = await loop.run_in_executor(None, load_models, self._settings, digests)
+        except ModelportError as error:
+            control.say(self._end, control.Failed.of(error))
+        except Exception as error:  # noqa: BLE001  whatever a package is, what serves now goes on
+            _log.debug("not loaded", exc_info=error)
+            control.say(self._end, control.Failed.of(ModelportError(f"packages: expected to load, got {error}")))
+        else:
+            control.say(self._end, self._prepared.words())
+
+    def _serve_prepared(self, models: LoadedModels) -> None:
+        for slot, scorer in zip(self._slots, models.scorers, strict=True):
+            slot.swap(scorer, keep=True)
+        self._prepared = None
+        self._pace.forget(models.floor)
+        _settle_memory()
 
     async def _settle(self) -> None:
         """Wait until those who were on their way in have come in: new connections, and requests on open ones.
@@ -123,22 +183,19 @@ class _Server(Server):  # type: ignore[misc]  # granian is untyped here
         self._ssp = None
 
 
-async def _message(end: socket.socket) -> None:
-    """Wait until something comes over `end`, or its other side is gone."""
-    end.settimeout(0)
-    await asyncio.get_running_loop().sock_recv(end, 1)
+def _keys(settings: Settings) -> Keys | None:
+    return Keys(settings.keys, settings.keys_file) if settings.keys or settings.keys_file else None
 
 
-def _load(settings: Settings, digest: str | None) -> tuple[Scorer, float]:
-    """Return the model, proven, and the seconds that one call of it takes."""
-    scorer = load(
-        settings.package, digest=digest or settings.digest, engine=settings.engine, providers=settings.providers
-    )
-    golden.require(scorer)
-    sample = scorer.samples.inputs[0]
-    begun = perf_counter()
-    scorer.runner.run(sample)
-    return scorer, perf_counter() - begun
+def _cors(settings: Settings) -> Cors | None:
+    return Cors(settings.cors_origins) if settings.cors_origins else None
+
+
+def _settle_memory() -> None:
+    """Collect what is gone; what is loaded stays, so the collector need not look at it again."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def main(arguments: list[str]) -> int:
@@ -149,21 +206,16 @@ def main(arguments: list[str]) -> int:
         return REFUSED
     logs.configure(job.settings.log_format, job.settings.log_level)
     try:
-        scorer, floor = _load(job.settings, job.digest)
+        models = load_models(job.settings, job.digests)
+        worker = Worker(job.settings, models, door, end)
     except ModelportError as error:
         control.say(end, control.Failed.of(error))
+        if error.__cause__ is not None:
+            _log.debug("not loaded", exc_info=error)
         return REFUSED
-    gc.collect()
-    gc.freeze()  # what is loaded stays: the collector need not look at it again
-    worker = Worker(job.settings, scorer, door, floor)
-    manifest = scorer.manifest
-    control.say(
-        end,
-        control.Loaded(
-            name=manifest.name, version=manifest.version, digest=scorer.digest, proof=manifest.proof.summary
-        ),
-    )
-    return asyncio.run(worker.serve(end))
+    _settle_memory()
+    control.say(end, models.words())
+    return DRAINED if job.trial else asyncio.run(worker.serve())
 
 
 if __name__ == "__main__":

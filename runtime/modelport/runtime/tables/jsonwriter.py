@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING
 
 import msgspec
-import numpy as np
 
 from modelport.runtime.outputs import json_values, value_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from modelport.runtime.outputs import Columns

@@ -6,15 +6,13 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from modelport.runtime.protocol import codec, wire
-from modelport.runtime.server.body import header
 from modelport.runtime.server.responses import BINARY, JSON, Response, ok
 
 if TYPE_CHECKING:
     from modelport.runtime.dataplane import DataPlane
-    from modelport.runtime.server.body import Headers
+    from modelport.runtime.server.request import Head
+    from modelport.runtime.server.routes import Route
     from modelport.runtime.signature import TensorSpec
-
-    from .routes import Route
 
 _JSON_LENGTH = "inference-header-content-length"
 _SERVER = wire.ServerMetadata(name="modelport", version=version("modelport"), extensions=("binary_tensor_data",))
@@ -37,9 +35,9 @@ def look(plane: DataPlane, route: Route) -> Response:
             return ok(_describe(plane, route))
 
 
-def infer(plane: DataPlane, route: Route, headers: Headers, body: bytes) -> Response:
+def infer(plane: DataPlane, route: Route, head: Head, body: bytes) -> Response:
     """Answer an inference request; raises what `DataPlane.infer` raises, and the same on a body that is none."""
-    request, form = codec.decode(route.model, route.version, body, header(headers, _JSON_LENGTH))
+    request, form = codec.decode(route.model or "", route.version, body, head.header(_JSON_LENGTH))
     content, json_length = codec.encode(plane.infer(request), form)
     if json_length is None:
         return Response(200, JSON, content)
@@ -47,11 +45,11 @@ def infer(plane: DataPlane, route: Route, headers: Headers, body: bytes) -> Resp
 
 
 def _describe(plane: DataPlane, route: Route) -> wire.ModelMetadata:
-    found = plane.metadata(route.model, route.version)
+    found = plane.metadata(route.model or "", route.version)
     manifest = found.manifest
     return wire.ModelMetadata(
         name=manifest.name,
-        versions=(manifest.version,),
+        versions=found.versions,
         platform="onnx_onnxv1",
         inputs=_tensors(manifest.signature.inputs),
         outputs=_tensors(manifest.signature.outputs),
@@ -62,6 +60,8 @@ def _describe(plane: DataPlane, route: Route) -> wire.ModelMetadata:
             "parity": "accepted" if manifest.proof.accepted else "passed",
             "contract": manifest.contract,
             "batch": manifest.signature.batch,
+            "infer": "graph",
+            "score": "script" if manifest.names("script") else "graph",
         },
     )
 

@@ -1,0 +1,143 @@
+"""All that is served over HTTP, whatever the transport: a request's head and body become a response."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final
+
+from modelport.runtime.errors import ModelportError, UnknownNameError
+
+from . import azureml, openapi, pages, request, routes
+from .responses import Response, failed, ok
+from .v2 import endpoints
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from modelport.runtime.dataplane import DataPlane
+
+    from .cors import Cors
+    from .keys import Keys
+    from .metrics import Metrics
+    from .request import Head, Ids
+    from .routes import Route
+
+    Extra = Sequence[tuple[str, str]]
+
+_SERVER: Final = (("x-ms-server-version", f"modelport/{version('modelport')}"),)
+
+
+class Site:
+    """Answers for the models of `plane`.
+
+    With `keys`, what tells of a model needs one; with `cors`, pages of other origins may ask; with `metrics` there
+    are some.
+    """
+
+    def __init__(
+        self, plane: DataPlane, *, keys: Keys | None = None, cors: Cors | None = None, metrics: Metrics | None = None
+    ) -> None:
+        self.plane = plane
+        self._keys = keys
+        self._cors = cors
+        self._metrics = metrics
+
+    def visit(self, head: Head) -> Visit:
+        """Look at the head of a request; what is wrong with it is told by the visit's answer."""
+        return Visit(self, head)
+
+    def find(self, head: Head) -> Route:
+        """Return where a request leads; raises what keeps it from getting there."""
+        route = routes.find(head.method, head.path)
+        if self._keys is not None and route.endpoint not in routes.OPEN and head.method != "OPTIONS":
+            self._keys.require(head.header("authorization"))
+        return route
+
+    def preflight(self, head: Head) -> Response | None:
+        """Return the answer to a browser that asks whether a page may ask, None if this is no such question."""
+        return None if self._cors is None else self._cors.preflight(head)
+
+    def shared(self, head: Head) -> Extra:
+        """Return the headers that let a page of another origin read the answer."""
+        return () if self._cors is None else self._cors.headers(head)
+
+    def answer(self, route: Route, head: Head, content: bytes) -> Response:
+        """Answer; raises the error that it comes to."""
+        if route.endpoint == "infer":
+            return endpoints.infer(self.plane, route, head, content)
+        if route.endpoint == "score":
+            return azureml.score(self.plane, route, head, content)
+        return self._look(route, head)
+
+    def _look(self, route: Route, head: Head) -> Response:
+        """Answer an endpoint that only reads."""
+        match route.endpoint:
+            case "home":
+                self.plane.require_ready()
+                return azureml.HEALTHY
+            case "swagger":
+                return ok(openapi.describe(self.plane, route, head, keys=self._keys is not None))
+            case "docs" | "console":
+                return pages.page(route.endpoint)
+            case "metrics":
+                if self._metrics is None:
+                    raise UnknownNameError("path: expected metrics to be on, got `/metrics` while they are off")
+                return self._metrics.response()
+            case _:
+                return endpoints.look(self.plane, route)
+
+
+class Visit:
+    """One request: where it leads, and its one answer."""
+
+    def __init__(self, site: Site, head: Head) -> None:
+        self.head = head
+        self.ids: Ids = request.fresh_ids()
+        self.route: Route | None = None
+        self._site = site
+        self._error: Exception | None = None
+        self._ready = site.preflight(head)
+        if self._ready is not None:
+            return
+        try:
+            self.ids = request.ids(head.headers)
+            self.route = site.find(head)
+        except ModelportError as error:
+            self._error = error
+
+    @property
+    def scores(self) -> bool:
+        """Whether the request is to be scored; if it is a POST, by its body."""
+        return self.route is not None and self._error is None and self.route.endpoint in routes.SCORING
+
+    @property
+    def model(self) -> str | None:
+        """The name of the model that the request is for, None where it names none."""
+        return None if self.route is None else azureml.chosen(self.route, self.head)[0]
+
+    def answer(self, content: bytes = b"") -> Response:
+        """Return the response to the request with that body."""
+        if self._ready is not None:
+            return self._ready
+        if self._error is not None or self.route is None:
+            return self._dressed(self._failed(self._error or RuntimeError("a request leads nowhere")))
+        try:
+            return self._dressed(self._site.answer(self.route, self.head, content))
+        except Exception as error:  # noqa: BLE001  the one place where every error becomes an answer
+            return self.refuse(error)
+
+    def refuse(self, error: Exception) -> Response:
+        """Return the response to a request that ended with `error`, and have it counted if it was to be scored."""
+        if self.scores and self.route is not None:
+            model = azureml.chosen(self.route, self.head)
+            self._site.plane.fail(error, *model)
+        return self._dressed(self._failed(error))
+
+    def _failed(self, error: Exception) -> Response:
+        if self.route is not None and self.route.endpoint in ("score", "swagger"):
+            return azureml.mark(failed(error, self.ids.request, field="message"))
+        return failed(error, self.ids.request)
+
+    def _dressed(self, response: Response) -> Response:
+        headers = (*response.headers, *self.ids.headers, *_SERVER, *self._site.shared(self.head))
+        return response._replace(headers=headers)
