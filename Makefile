@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
 
 .PHONY: run test test-slow check bench format lock clean
 .DEFAULT_GOAL := run
@@ -12,11 +12,11 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.1
 run: $(VENV)/.run  ## train on real data, convert with proof, package, serve, score: the main job
 	$(BIN)/python -m modelport.benchmarks.main_job
 
-test: $(VENV)/.dev  ## the tests, but those that take minutes
+test: $(VENV)/.dev $(VENV)/.azureml  ## the tests, but those that take minutes
 	.ci/need test
 	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term $(ARGS)
 
-test-slow: $(VENV)/.dev  ## the tests that take minutes
+test-slow: $(VENV)/.dev $(VENV)/.azureml  ## the tests that take minutes
 	.ci/need test
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
@@ -35,9 +35,10 @@ format: $(VENV)/.dev
 
 lock: $(VENV)/.dev  ## resolve anew; the scoring lock is what packages carry
 	$(PIP) install uv
-	$(COMPILE) --upgrade --extra sklearn --group main-job -o locks/run.txt
-	$(COMPILE) --upgrade --extra sklearn --extra parquet --group dev -c locks/run.txt -o locks/dev.txt
-	$(COMPILE) --upgrade -c locks/run.txt -o packager/modelport/packager/scoring.lock
+	$(COMPILE) --upgrade pyproject.toml --extra sklearn --group main-job -o locks/run.txt
+	$(COMPILE) --upgrade pyproject.toml --extra sklearn --extra parquet --extra flask --group dev -c locks/run.txt -o locks/dev.txt
+	$(COMPILE) --upgrade pyproject.toml -c locks/run.txt -o packager/modelport/packager/scoring.lock
+	$(COMPILE) --upgrade --group azureml -o locks/azureml.txt
 
 clean:
 	rm -rf $(VENV) out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
@@ -53,4 +54,9 @@ $(VENV)/.run: $(BIN)/python locks/run.txt pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.run locks/dev.txt
 	$(PIP) install --no-deps --require-hashes -r locks/dev.txt
+	touch $@
+
+$(VENV)/.azureml: $(BIN)/python locks/azureml.txt
+	$(PYTHON) -m venv $(VENV)/azureml
+	$(VENV)/azureml/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes -r locks/azureml.txt
 	touch $@

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from modelport.packager.config import ENVIRONMENT, RESOURCES, Resources, encode_resources
 from modelport.packager.conversion import converter_for, graphs
-from modelport.packager.conversion.sources import MODEL_FILES, opened
+from modelport.packager.conversion.sources import default_name, opened
 from modelport.packager.environment import scoring_lock
 from modelport.packager.errors import ConversionError, ParityError
 from modelport.packager.package import PackagePlan, plan_package, write_package
@@ -21,10 +20,11 @@ from modelport.packager.package.statistics import statistics
 from modelport.packager.parity.measure import measure
 from modelport.packager.parity.page import write_page
 from modelport.runtime import cpu, strictjson
-from modelport.runtime.errors import InvalidInputError, InvalidPackageError, named
+from modelport.runtime.errors import InvalidPackageError, named
 from modelport.runtime.package import MAX_THREADS, check_name, onnxwire
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator, Mapping
 
     from modelport.packager.conversion import Attempt
@@ -84,21 +84,6 @@ def convert(
         report=report,
     )
     return Converted(write_package(plan, output), plan.digest, measured.report, plan)
-
-
-def default_name(model: Any, output: str | os.PathLike[str]) -> str:
-    """Return the name of a package that nobody named: the stem of the model's file, or else the output's name.
-
-    `model` may be what a command line names: a path, or `module:attribute`. Raises `InvalidInputError` if that is no
-    name.
-    """
-    named = isinstance(model, str | os.PathLike) and Path(model).suffix in MODEL_FILES
-    name = Path(model).stem if named else Path(output).resolve().name
-    try:
-        check_name("name", name)
-    except InvalidInputError as error:
-        raise InvalidInputError(error.message, hint="give the package a name: --name") from error
-    return name
 
 
 def plan_conversion(

@@ -50,10 +50,9 @@ def convert(  # noqa: PLR0917  Typer's flags
 ) -> None:
     """Convert a trained model to a package, proven equal to what was trained."""
     from modelport.packager.build import convert as build  # noqa: PLC0415  heavy things load when the command runs
-    from modelport.packager.build import default_name  # noqa: PLC0415
     from modelport.packager.config import PackageConfig, load_config, packaged_files  # noqa: PLC0415
     from modelport.packager.conversion.samplefile import read_expected, read_sample  # noqa: PLC0415
-    from modelport.packager.conversion.sources import find_model  # noqa: PLC0415
+    from modelport.packager.conversion.sources import default_name, find_model  # noqa: PLC0415
 
     written = model.endswith((".yaml", ".yml"))
     config = load_config(model) if written else PackageConfig(model=model)
@@ -81,6 +80,26 @@ def convert(  # noqa: PLR0917  Typer's flags
         raise
     size = sized(made.plan.size)
     _say([*described(made.report), *_written(report), f"Wrote {made.path}: {made.digest}  ({size})"])
+
+
+def init(
+    model: Annotated[str, typer.Argument(help="What was trained: FILE.onnx, module:attribute, or FILE.joblib / .pkl.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="The directory for the two files.")
+    ] = Path(),
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of the package; the stem of the model's file, or the directory's name, if not given."),
+    ] = None,
+    sample: Annotated[
+        Path | None, typer.Option(help="Rows as the model was trained on: .csv, .parquet, .json, .jsonl, .npy, .npz.")
+    ] = None,
+) -> None:
+    """Begin a project: write a commented modelport.yaml and score.py for a model, overwriting nothing."""
+    from modelport.packager.scaffold import next_steps, plan_scaffold, write_scaffold  # noqa: PLC0415
+
+    scaffold = plan_scaffold(model, output, name=name, sample=sample)
+    _say([*(f"Wrote {path}" for path in write_scaffold(scaffold)), *next_steps(scaffold)])
 
 
 def described(report: ParityReport) -> list[str]:

@@ -81,7 +81,7 @@ def _demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             ["demmo"],
             1,
             "",
-            "error: command `demmo`: expected one of convert, inspect, check, score, serve, demo\n",
+            "error: command `demmo`: expected one of init, convert, inspect, check, score, serve, demo\n",
         ),
         (["--version"], 0, f"modelport {version('modelport')}\n", ""),
     ],
@@ -105,7 +105,7 @@ def test_the_help_lists_the_way_of_a_model_first(capsys: pytest.CaptureFixture[s
     assert run(["--help"]) == 0
     out = capsys.readouterr().out
     names = re.findall(r"^  ([a-z]\S*)", out.partition("Commands:\n")[2], re.MULTILINE)
-    assert names == ["convert", "inspect", "check", "score", "serve", *sorted(names[5:])]
+    assert names == ["init", "convert", "inspect", "check", "score", "serve", *sorted(names[6:])]
     assert "  demo     Do what is asked\n" in out
 
 

@@ -22,15 +22,12 @@ def read_sample(path: Path) -> Any:
 
     Raises `ConversionError`, or `MissingExtraError` where pandas is needed and missing.
     """
+    check_sample(path)
     suffix = path.suffix.lower()
-    if suffix in (".npy", ".npz"):
+    if suffix in _ARRAYS:
         arrays = _arrays(path)
         return next(iter(arrays.values())) if suffix == ".npy" or list(arrays) == ["X"] else arrays
-    if suffix not in _TABLES:
-        known = ", ".join((*_TABLES, ".npy", ".npz"))
-        raise ConversionError(f"sample `{path}`: expected a file of type {known}, got `{suffix or path.name}`")
     try:
-        path.open("rb").close()
         return _TABLES[suffix](path)
     except ModuleNotFoundError as error:
         raise MissingExtraError(
@@ -46,6 +43,18 @@ def read_sample(path: Path) -> Any:
     except (ValueError, Warning, InvalidInputError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConversionError(f"sample `{path}`: expected a table, got {reason}") from error
+
+
+def check_sample(path: Path) -> None:
+    """Raise `ConversionError` unless there is a file at `path`, readable and of a type that `read_sample` knows."""
+    suffix = path.suffix.lower()
+    if suffix not in (*_TABLES, *_ARRAYS):
+        known = ", ".join((*_TABLES, *_ARRAYS))
+        raise ConversionError(f"sample `{path}`: expected a file of type {known}, got `{suffix or path.name}`")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise ConversionError(f"sample `{path}`: expected a readable file, got {error.strerror}") from error
 
 
 def read_expected(path: Path) -> dict[str, Any]:
@@ -101,6 +110,7 @@ _TABLES: Final[dict[str, Callable[[Path], Any]]] = {
     ".json": _json,
     ".jsonl": _json_lines,
 }
+_ARRAYS: Final = (".npy", ".npz")
 
 
 def _arrays(path: Path) -> dict[str, Any]:

@@ -6,15 +6,18 @@ import importlib
 import os
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from modelport.packager.errors import ConversionError, UntrustedPickleError
-from modelport.runtime.errors import MissingExtraError
+from modelport.runtime.errors import InvalidInputError, MissingExtraError
 from modelport.runtime.extras import missing_extra, needed_by
+from modelport.runtime.package import check_name
 
 _PICKLES: Final = (".joblib", ".pkl", ".pickle")
 #: How the names of files that hold a model end.
 MODEL_FILES: Final = (".onnx", *_PICKLES)
+
+Form = Literal["onnx", "pickle", "attribute"]
 
 
 def opened(model: Any) -> Any:
@@ -38,16 +41,57 @@ def find_model(reference: str, *, trust_pickle: bool = False, folder: Path | Non
     or, only with `trust_pickle`, `FILE.joblib` and `FILE.pkl`. Raises `ConversionError`, `UntrustedPickleError` or
     `MissingExtraError`.
     """
-    if reference.endswith(".onnx"):
+    form = form_of(reference)
+    if form == "onnx":
         return opened(reference)
-    if reference.endswith(_PICKLES):
+    if form == "pickle":
         return _unpickled(Path(reference), trusted=trust_pickle)
+    module, _, attribute = reference.partition(":")
+    return _attribute(module, attribute, folder or Path.cwd())
+
+
+def form_of(reference: str) -> Form:
+    """Return what `reference` names a model by, read from its letters alone; raises `ConversionError` if by nothing."""
+    if reference.endswith(".onnx"):
+        return "onnx"
+    if reference.endswith(_PICKLES):
+        return "pickle"
     module, colon, attribute = reference.partition(":")
     if colon and attribute.isidentifier() and all(part.isidentifier() for part in module.split(".")):
-        return _attribute(module, attribute, folder or Path.cwd())
+        return "attribute"
     raise ConversionError(
         f"model `{reference}`: expected FILE.onnx, module:attribute, FILE.joblib or FILE.pkl, got something else"
     )
+
+
+def check_there(reference: str) -> Form:
+    """Return the form of `reference`, whose file must be there and readable; no code of the user's runs.
+
+    Raises `ConversionError`, in the words of `find_model`.
+    """
+    form = form_of(reference)
+    try:
+        if form != "attribute":
+            Path(reference).open("rb").close()
+    except OSError as error:
+        subject, what = (f"`{reference}`", "ONNX model") if form == "onnx" else (f"model `{reference}`", "file")
+        raise ConversionError(f"{subject}: expected a readable {what}, got {error.strerror}") from error
+    return form
+
+
+def default_name(model: Any, output: str | os.PathLike[str]) -> str:
+    """Return the name of a package that nobody named: the stem of the model's file, or else the output's name.
+
+    `model` may be what a command line names: a path, or `module:attribute`. Raises `InvalidInputError` if that is no
+    name.
+    """
+    named = isinstance(model, str | os.PathLike) and Path(model).suffix in MODEL_FILES
+    name = Path(model).stem if named else Path(os.path.realpath(output)).name
+    try:
+        check_name("name", name)
+    except InvalidInputError as error:
+        raise InvalidInputError(error.message, hint="give the package a name: --name") from error
+    return name
 
 
 def _unpickled(path: Path, *, trusted: bool) -> Any:

@@ -37,7 +37,7 @@ def write_package(plan: PackagePlan, output: str | os.PathLike[str]) -> Path:
     try:
         if _stands(target, plan):
             return target
-        with _parents(target.parent), _temporary(target.parent) as temporary:
+        with directories_to(target.parent), _temporary(target.parent) as temporary:
             _fill(temporary, plan)
             _rename_exclusively(temporary, target)
             _flush_directory(target.parent)
@@ -73,7 +73,7 @@ def _stands(target: Path, plan: PackagePlan) -> bool:
 
 
 @contextlib.contextmanager
-def _parents(parent: Path) -> Iterator[None]:
+def directories_to(parent: Path) -> Iterator[None]:
     """Make the directories down to `parent` for what is done inside; if that fails, those that were made go again."""
     missing: list[Path] = []
     while not parent.is_dir() and parent != parent.parent:
