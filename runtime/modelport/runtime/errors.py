@@ -45,6 +45,10 @@ class ScoringError(ModelportError):
     """The engine failed on an input that fits the signature."""
 
 
+class DeadlineExceededError(ScoringError):
+    """The answer would come, or came, later than whoever asked wants it."""
+
+
 class UnscorableInputError(ScoringError):
     """The engine says that the input is at fault, though it fits the signature: an index or category out of range."""
 

@@ -131,9 +131,9 @@ class Scorer:
         """Answer a document as `POST /score` does: by the entry script if the package has one, else by the graph.
 
         The script gets the text (`call` holds what else it may ask for) and what it returns is returned, whatever it
-        is. Raises `InvalidInputError`, `ScoringError` or `ScriptError`.
+        is. To the script itself the graph answers. Raises `InvalidInputError`, `ScoringError` or `ScriptError`.
         """
-        if (script := self.start()) is not None:
+        if running() is not self and (script := self.start()) is not None:
             return script.run(call or Call(text if isinstance(text, str) else decoded(text)))
         return self.answer(text)
 
@@ -143,16 +143,20 @@ class Scorer:
         Takes the kinds of JSON that `documents` names and gives a value in kind, which JSON can hold once NaN is null.
         Raises `InvalidInputError` or `ScoringError`.
         """
-        model = documents.Model(self.signature, self.manifest.name, self.manifest.version)
-        document = documents.read(model, text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text)
+        document = self.read(text)
         return document.answer(self.runner.run(document.inputs))
+
+    def read(self, text: str | bytes) -> documents.Document:
+        """Return a document's inputs for the graph, and what makes its answer; raises `InvalidInputError`."""
+        model = documents.Model(self.signature, self.manifest.name, self.manifest.version)
+        return documents.read(model, text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text)
 
     def start(self) -> EntryScript | None:
         """Load the entry script and call its `init`, the first time; return the script, None without one.
 
         `run` does so too. Opening a package runs nothing of it. Raises `ScriptError`.
         """
-        if self._unstarted is not None:
+        if self._unstarted is not None and running() is not self:  # the script itself waits for nobody
             with self._starting:
                 if self._unstarted is not None:
                     self._script = EntryScript(self._unstarted, self)

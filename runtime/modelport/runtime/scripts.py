@@ -77,7 +77,8 @@ class EntryScript:
         return self._call("expected `run()` to return", lambda: self._run(**arguments), ModelportError)
 
     def _function(self, module: ModuleType, name: str) -> Callable[..., Any]:
-        if not callable(function := self._call("expected it to load", lambda: getattr(module, name, None))):
+        function: Callable[..., Any] | None = self._call("expected it to load", lambda: getattr(module, name, None))
+        if not callable(function):
             raise ScriptError(f"script `{self.name}`: expected a function `{name}`, got none")
         return function
 

@@ -91,6 +91,60 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_body_bytes: Annotated[
         int, Meta(ge=1, le=1 << 40, description="largest request body in bytes; a larger one is answered with 413")
     ] = 64 << 20
+    max_pending: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="requests that may wait for their turn in a worker; a further one is answered with 429",
+        ),
+    ] = 1024
+    max_queue_wait: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3600,
+            description="seconds that a request may have to wait for its turn, by an estimate from those before; one "
+            "that would wait longer is answered with 429",
+        ),
+    ] = 1.0
+    max_connections: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="connections that a worker holds open at once; more wait until one is closed",
+        ),
+    ] = 10_000
+    scoring_timeout: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=86_400,
+            title="a number above 0 up to 86400",
+            description="seconds in which a request must be scored once it is its turn; one that takes longer is "
+            "stopped and answered with 504",
+        ),
+    ] = 60.0
+    header_timeout: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=3600,
+            title="a number above 0 up to 3600",
+            description="seconds in which the head of a request must have come; its connection is closed then",
+        ),
+    ] = 15.0
+    body_timeout: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=3600,
+            title="a number above 0 up to 3600",
+            description="seconds in which the body of a request must have come; it is answered with 408 then",
+        ),
+    ] = 60.0
+    access_log: Annotated[bool, Meta(title="true or false", description="whether every request is logged")] = False
     start_timeout: Annotated[
         float,
         Meta(
@@ -192,6 +246,8 @@ def _contradictions(values: Mapping[str, Any]) -> Iterator[str]:
 def _as_text(default: object) -> str:
     if default in (msgspec.NODEFAULT, None, ()):
         return ""
+    if isinstance(default, bool):
+        return str(default).lower()
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 

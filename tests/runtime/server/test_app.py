@@ -17,6 +17,7 @@ from modelport.runtime.dataplane.pace import SMALL
 from modelport.runtime.server.app import App
 from modelport.runtime.server.site import Site
 from modelport.runtime.server.traffic import Traffic
+from modelport.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -35,6 +36,7 @@ class Request:
         self.method = method
         self.path = path
         self.query_string = ""
+        self.client = "127.0.0.1:1"
         self.headers = Headers({"content-length": str(len(content)), **headers})
         self._content = content
         self.status = 0
@@ -46,6 +48,9 @@ class Request:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield self._content
+
+    async def client_disconnect(self) -> None:
+        await asyncio.Event().wait()
 
     def response_bytes(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
         self.status, self.answer, self.answer_headers = status, json.loads(content), dict(headers)
@@ -62,7 +67,7 @@ class Setup:
     def __init__(self, scorer: Scorer) -> None:
         self.plane = DataPlane(ModelSlot(scorer))
         self.traffic = Traffic()
-        self.app = App(Site(self.plane), Pace(), self.traffic, max_body_bytes=1 << 20)
+        self.app = App(Site(self.plane), Pace(), self.traffic, Settings(package=("x",), max_body_bytes=1 << 20))
 
     async def answer(self, request: Request) -> Request:
         await self.app.__rsgi__(request, request)

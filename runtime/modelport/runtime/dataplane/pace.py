@@ -29,6 +29,10 @@ class Pace:
         self._floor = floor
         self._seconds = {}
 
+    def expected(self, size: int, model: str | None = None) -> float:
+        """Return the seconds that a request of `size` bytes for `model` is expected to take."""
+        return self._seconds.get((model, size.bit_length()), self._floor)
+
     def is_quick(self, size: int, model: str | None = None) -> bool:
         """Return whether a request of `size` bytes for `model` is expected to stay within `BUDGET`."""
         seconds = self._seconds.get((model, size.bit_length()))

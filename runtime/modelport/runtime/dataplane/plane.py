@@ -13,7 +13,9 @@ from modelport.runtime.protocol import InferResponse, Tensor
 from .counters import Counters, Served
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
 
     from modelport.runtime.package import Manifest
     from modelport.runtime.protocol import InferRequest
@@ -100,8 +102,7 @@ class DataPlane:
         scoring = perf_counter_ns()
         outputs = scorer.runner.run(inputs)
         scored = perf_counter_ns()
-        rows = len(next(iter(inputs.values()))) if scorer.signature.has_rows else 1
-        self.observer.succeed(served(scorer), rows=rows, infer_ns=scored - begun, score_ns=scored - scoring)
+        self._count(scorer, inputs, begun=begun, score_ns=scored - scoring)
         return InferResponse(
             model=scorer.manifest.name,
             version=scorer.manifest.version,
@@ -116,22 +117,37 @@ class DataPlane:
         """
         begun = perf_counter_ns()
         scorer = self.scorer(model, version)
-        answer = scorer.run(text, call=call)
-        spent = perf_counter_ns() - begun
-        self.observer.succeed(served(scorer), rows=1, infer_ns=spent, score_ns=spent)
+        if scorer.has_script:
+            answer = scorer.run(text, call=call)
+            spent = perf_counter_ns() - begun
+            self.observer.succeed(_served(scorer), rows=1, infer_ns=spent, score_ns=spent)
+            return answer
+        document = scorer.read(text)
+        scoring = perf_counter_ns()
+        outputs = scorer.runner.run(document.inputs)
+        scored = perf_counter_ns()
+        answer = document.answer(outputs)
+        self._count(scorer, document.inputs, begun=begun, score_ns=scored - scoring)
         return answer
 
-    def fail(self, error: Exception, model: str | None = None, version: str | None = None) -> None:
-        """Count a request for that model that ended with `error`, wherever it did."""
+    def _count(self, scorer: Scorer, inputs: Mapping[str, NDArray[Any]], *, begun: int, score_ns: int) -> None:
+        rows = len(next(iter(inputs.values()))) if scorer.signature.has_rows else 1
+        self.observer.succeed(_served(scorer), rows=rows, infer_ns=perf_counter_ns() - begun, score_ns=score_ns)
+
+    def served(self, model: str | None = None, version: str | None = None) -> Served:
+        """Return how the model of that name and version is counted; what is not there is counted as no model."""
         try:
-            found = served(self.scorer(model, version))
+            return _served(self.scorer(model, version))
         except (InvalidInputError, UnknownNameError, NotReadyError):
-            found = Served("", "")
-        self.observer.fail(found, error)
+            return Served("", "")
+
+    def stop_runs(self, seconds: float) -> None:
+        """Have the engines stop every run that has taken longer than `seconds`."""
+        for slot in self.slots:
+            slot.stop_runs(seconds)
 
 
-def served(scorer: Scorer) -> Served:
-    """Return how `scorer` is called where requests are counted."""
+def _served(scorer: Scorer) -> Served:
     return Served(scorer.manifest.name, scorer.manifest.version)
 
 

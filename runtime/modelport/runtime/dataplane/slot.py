@@ -32,6 +32,12 @@ class ModelSlot:
             raise NotReadyError("model: expected one from before to roll back to, got none")
         self.swap(self._kept, keep=True)
 
+    def stop_runs(self, seconds: float) -> None:
+        """Have the engines of the model and of the one that was kept stop runs that have taken longer."""
+        for scorer in (self._scorer, self._kept):
+            if scorer is not None:
+                scorer.engine.stop(seconds)
+
     def get(self) -> Scorer:
         """Return the model that is served now; raises `NotReadyError` while there is none."""
         if (scorer := self._scorer) is None:

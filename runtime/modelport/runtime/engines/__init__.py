@@ -52,8 +52,11 @@ class Engine(Protocol):
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> Sequence[NDArray[np.generic]]:
         """Execute the graph on checked inputs; the outputs come in the order that was requested.
 
-        Raises `ScoringError` when the engine fails.
+        Raises `ScoringError` when the engine fails, `DeadlineExceededError` when it was told to stop.
         """
+
+    def stop(self, seconds: float) -> None:
+        """Stop every run that has taken longer than `seconds`, as far as the engine can; called from another thread."""
 
 
 class EngineFactory(Protocol):

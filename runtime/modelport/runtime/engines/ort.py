@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before it loads: read once by the library
@@ -13,6 +14,7 @@ import onnxruntime
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from modelport.runtime.errors import (
+    DeadlineExceededError,
     InvalidPackageError,
     MissingExtraError,
     ScoringError,
@@ -63,7 +65,7 @@ class OrtEngine:
             ) from error
         _check_names(request, self._session)
         self._outputs = list(request.outputs)
-        self._run_options = onnxruntime.RunOptions()
+        self._running: dict[int, tuple[float, Any]] = {}
         # The public `run` validates again what the scorer has checked; the raw session is private, so it may be absent.
         raw = getattr(self._session, "_sess", None)
         self._run: Any = raw.run if raw is not None else self._session.run
@@ -80,13 +82,30 @@ class OrtEngine:
         return f"onnxruntime {onnxruntime.__version__} ({_short(self._used[0])})"
 
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> Sequence[NDArray[np.generic]]:
-        """Execute the graph; raises `ScoringError` when a kernel fails."""
+        """Execute the graph; raises `ScoringError` when a kernel fails, `DeadlineExceededError` when it was stopped."""
+        options = onnxruntime.RunOptions()
+        begun = perf_counter()
+        self._running[id(options)] = (begun, options)
         try:
-            results = self._run(self._outputs, dict(inputs), self._run_options)
+            results = self._run(self._outputs, dict(inputs), options)
             return [np.asarray(result) for result in results]  # of a sequence of tensors there may be no array
         except Exception as error:
+            if options.terminate:
+                spent = perf_counter() - begun
+                raise DeadlineExceededError(
+                    f"model: expected an answer in time, got none after {spent:.3g} s"
+                ) from error
             kind = UnscorableInputError if isinstance(error, InvalidArgument) else ScoringError
             raise kind(f"model: expected an answer, got {_first_line(error)}") from error
+        finally:
+            del self._running[id(options)]
+
+    def stop(self, seconds: float) -> None:
+        """Stop every run that has taken longer than `seconds`, at its next node."""
+        latest = perf_counter() - seconds
+        for begun, options in list(self._running.values()):
+            if begun < latest:
+                options.terminate = True
 
 
 def _check_version(oldest: str) -> None:

@@ -54,6 +54,7 @@ def decode(model: str, version: str | None, body: bytes, json_length: str | None
             id=request.id,
             inputs=tuple(inputs),
             outputs=tuple(output.name for output in request.outputs),
+            timeout_us=_timeout(request.parameters.get("timeout")),
         ),
         Form(
             binary=request.parameters.get("binary_data_output") is True,
@@ -84,6 +85,17 @@ def encode(response: InferResponse, form: Form) -> tuple[bytes, int | None]:
             outputs.append(wire.ResponseOutput(tensor.name, tensor.datatype, tensor.shape, data=data))
     text = msgspec.json.encode(wire.Response(response.model, response.version, tuple(outputs), response.id))
     return (b"".join((text, *parts)), len(text)) if parts else (text, None)
+
+
+def _timeout(value: Any) -> int | None:
+    """Return Triton's request parameter `timeout`, in microseconds; 0 is none."""
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise InvalidInputError(
+            f"parameter `timeout`: expected microseconds as an integer from 0 up, got {shown(value)}"
+        )
+    return value or None
 
 
 def _check_shape(tensor: wire.RequestInput) -> None:

@@ -70,13 +70,17 @@ class Tensor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InferRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What to score. Without a `version` it is the one that is served, without `outputs` all of them."""
+    """What to score. Without a `version` it is the one that is served, without `outputs` all of them.
+
+    `timeout_us` is after how many microseconds nobody waits for the answer any more.
+    """
 
     model: str
     version: str | None = None
     id: str | None = None
     inputs: tuple[Tensor, ...]
     outputs: tuple[str, ...] = ()
+    timeout_us: int | None = None
 
     def arrays(self, signature: Signature) -> dict[str, NDArray[Any]]:
         """Return the inputs as `signature` wants them, their values not yet checked; raises `InvalidInputError`."""

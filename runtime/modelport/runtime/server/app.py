@@ -8,22 +8,39 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
+from modelport.runtime.errors import DeadlineExceededError
+
+from . import accesslog
+from .admission import Admission
 from .body import Body, Source
+from .errors import DisconnectedError, SlowRequestError
 from .request import Head
 
 if TYPE_CHECKING:
-    from modelport.runtime.dataplane import Pace
+    from collections.abc import Awaitable
 
+    from modelport.runtime.dataplane import Pace
+    from modelport.runtime.settings import Settings
+
+    from .metrics import Metrics
     from .request import Headers
     from .responses import Response
     from .site import Site, Visit
     from .traffic import Traffic
 
 
+#: Seconds that a run gets to end after it was told to, before nobody waits for it any more.
+_GRACE: Final = 2.0
+
+
 class Scope(Protocol):
     """The head of a request."""
+
+    @property
+    def client(self) -> str:
+        """The address of the client, with its port."""
 
     @property
     def method(self) -> str:
@@ -45,48 +62,140 @@ class Scope(Protocol):
 class Exchange(Source, Protocol):
     """The rest of a request, and the way back to the client."""
 
+    def client_disconnect(self) -> Awaitable[None]:
+        """Return what is done when the client is gone."""
+
     def response_bytes(self, status: int, headers: list[tuple[str, str]], content: bytes, /) -> None:
         """Send the whole answer."""
 
 
 class App:
-    """Answers HTTP requests for `site`, at most `max_body_bytes` long."""
+    """Answers HTTP requests for `site` within the limits of `settings`."""
 
-    def __init__(self, site: Site, pace: Pace, traffic: Traffic, *, max_body_bytes: int) -> None:
+    def __init__(
+        self, site: Site, pace: Pace, traffic: Traffic, settings: Settings, *, metrics: Metrics | None = None
+    ) -> None:
         self._site = site
         self._pace = pace
         self._traffic = traffic
-        self._limit = max_body_bytes
-        # One thread: more would compete for the core that a worker is meant to have.
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scoring")
+        self._settings = settings
+        self._metrics = metrics
+        self._admission = Admission(settings.max_pending, settings.max_queue_wait)
+        self._thread = _one_thread()
 
     async def __rsgi__(self, scope: Scope, exchange: Exchange) -> None:
         """Answer one request, whatever happens."""
+        begun = perf_counter()
         self._traffic.begin()
         body = Body(scope.headers, exchange)
-        visit = self._site.visit(Head(scope.method, scope.path, scope.query_string, scope.headers))
-        response = await self._answer(visit, body)
+        visit = self._site.visit(Head(scope.method, scope.path, scope.query_string, scope.headers, begun))
+        turn = Turn()
+        response = await (self._scored(visit, body, exchange, turn) if visit.scores else _read(visit))
         headers = list(response.headers)
         if self._site.plane.draining or body.unread:
             headers.append(("connection", "close"))
         exchange.response_bytes(response.status, headers, response.body)
         self._traffic.answer()
+        if self._settings.access_log:
+            accesslog.note(
+                visit, response, client=scope.client, seconds=perf_counter() - begun, queued=turn.waited or 0.0
+            )
         if body.unread:
             await body.discard()
 
-    async def _answer(self, visit: Visit, body: Body) -> Response:
-        if not visit.scores:
-            return visit.answer()
+    async def _scored(self, visit: Visit, body: Body, exchange: Exchange, turn: Turn) -> Response:
+        """Return the response to a request that is to be scored, and have metrics told of it."""
+        if self._metrics is None:
+            return await self._answer(visit, body, exchange, turn)
+        served = visit.served
+        self._metrics.began(served)
         try:
-            content = await body.read(self._limit) if visit.head.method == "POST" else b""
+            return await self._answer(visit, body, exchange, turn)
+        finally:
+            seconds = perf_counter() - visit.head.arrived
+            self._metrics.ended(served, seconds=seconds, queued=turn.waited or 0.0)
+
+    async def _answer(self, visit: Visit, body: Body, exchange: Exchange, turn: Turn) -> Response:
+        try:
+            content = await self._content(visit, body)
+            with self._admission.admit(self._pace.expected(len(content), visit.model)):
+                turn.wait()
+                if not self._pace.is_quick(len(content), visit.model):
+                    return await self._in_thread(visit, content, exchange, turn)
+                if self._traffic.open > 1:
+                    await asyncio.sleep(0)  # those who have come meanwhile take their places behind this one
+                return self._score(visit, content, turn)
         except Exception as error:  # noqa: BLE001  the visit knows what each becomes
             return visit.refuse(error)
-        if self._pace.is_quick(len(content), visit.model):
-            return self._score(visit, content)
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._score, visit, content)
 
-    def _score(self, visit: Visit, content: bytes) -> Response:
-        begun = perf_counter()
+    async def _content(self, visit: Visit, body: Body) -> bytes:
+        if visit.head.method != "POST":
+            return b""
+        seconds = self._settings.body_timeout
+        try:
+            async with asyncio.timeout(seconds):
+                return await body.read(self._settings.max_body_bytes)
+        except TimeoutError as error:
+            raise SlowRequestError(f"body: expected it within {seconds:g} s, got only a part of it") from error
+
+    async def _in_thread(self, visit: Visit, content: bytes, exchange: Exchange, turn: Turn) -> Response:
+        """Score where the event loop does not wait; give up when the client is gone, or the time is."""
+        loop = asyncio.get_running_loop()
+        seconds = self._settings.scoring_timeout
+        scoring = loop.run_in_executor(self._thread, self._score, visit, content, turn)
+        gone = asyncio.ensure_future(exchange.client_disconnect())
+        try:
+            while True:
+                left = seconds + _GRACE - turn.spent
+                done, _ = await asyncio.wait((scoring, gone), timeout=left, return_when=asyncio.FIRST_COMPLETED)
+                if scoring in done:
+                    return scoring.result()
+                if gone in done and scoring.cancel() and turn.waited is None:
+                    raise DisconnectedError("client: expected it to wait for its answer, got a closed connection")
+                if turn.spent >= seconds + _GRACE:
+                    self._thread = _one_thread()  # what runs there does not end: others need not wait for it
+                    raise DeadlineExceededError(f"model: expected an answer within {seconds:g} s, got none")
+                if gone in done:
+                    return await scoring
+        finally:
+            gone.cancel()
+
+    def _score(self, visit: Visit, content: bytes, turn: Turn) -> Response:
+        turn.begin()
         response = visit.answer(content)
-        self._pace.observe(len(content), perf_counter() - begun, visit.model)
+        self._pace.observe(len(content), turn.spent, visit.model)
         return response
+
+
+class Turn:
+    """When a request took its place in the queue, and when it was its turn."""
+
+    __slots__ = ("_began", "_came", "waited")
+
+    def __init__(self) -> None:
+        self._came = self._began = 0.0
+        #: The seconds that it waited, None before its turn.
+        self.waited: float | None = None
+
+    def wait(self) -> None:
+        """Note that it waits from now on."""
+        self._came = perf_counter()
+
+    def begin(self) -> None:
+        """Note that it is its turn."""
+        self._began = perf_counter()
+        self.waited = self._began - self._came
+
+    @property
+    def spent(self) -> float:
+        """The seconds since its turn came, 0 before."""
+        return perf_counter() - self._began if self.waited is not None else 0.0
+
+
+async def _read(visit: Visit) -> Response:
+    return visit.answer()
+
+
+def _one_thread() -> ThreadPoolExecutor:
+    """Return what scores off the event loop: more threads would compete for the core that a worker is meant to have."""
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="scoring")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from . import control
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Mapping
 
 #: Led by the supervisor: these are blocked in a child, and never lifted there.
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)
@@ -20,7 +22,7 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)
 class Child:
     """A worker's process, and this end of the conversation with it. One without a number tries a reload."""
 
-    def __init__(self, number: int, job: control.Job, door: socket.socket) -> None:
+    def __init__(self, number: int, job: control.Job, door: socket.socket, environment: Mapping[str, str]) -> None:
         self.number = number
         self.ready = False
         self.due = monotonic() + job.settings.start_timeout
@@ -29,7 +31,9 @@ class Child:
         command = [sys.executable, "-P", "-m", f"{__package__}.worker", *map(str, descriptors)]
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # inherited
         try:
-            self.process = subprocess.Popen(command, pass_fds=descriptors, stdin=subprocess.DEVNULL)  # noqa: S603
+            self.process = subprocess.Popen(  # noqa: S603
+                command, pass_fds=descriptors, stdin=subprocess.DEVNULL, env={**os.environ, **environment}
+            )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             other.close()

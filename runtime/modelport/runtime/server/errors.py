@@ -30,6 +30,22 @@ class UnsupportedEncodingError(InvalidInputError):
     """A body is compressed in a way that we do not read."""
 
 
+class OverloadedError(ModelportError):
+    """There is more to do than can be done in time; `retry_after` says after how many seconds to try again."""
+
+    def __init__(self, message: str, *, retry_after: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+class SlowRequestError(InvalidInputError):
+    """A client takes longer than it may to send its request."""
+
+
+class DisconnectedError(ModelportError):
+    """A client is gone before its request was scored."""
+
+
 class HeaderTooLargeError(InvalidInputError):
     """A header is longer than what it is for allows."""
 

@@ -39,12 +39,16 @@ class Headers(Protocol):
 
 
 class Head(NamedTuple):
-    """The head of a request. `path` has its percent escapes decoded, `query` has not."""
+    """The head of a request. `path` has its percent escapes decoded, `query` has not.
+
+    `arrived` is the moment by `time.perf_counter`, 0 where nobody knows.
+    """
 
     method: str
     path: str
     query: str
     headers: Headers
+    arrived: float = 0.0
 
     def header(self, name: str) -> str | None:
         """Return the value of the header called `name`, None without."""

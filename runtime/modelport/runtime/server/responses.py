@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from modelport.runtime.errors import (
+    DeadlineExceededError,
     InvalidInputError,
     ModelportError,
     NotReadyError,
@@ -21,6 +22,8 @@ from .errors import (
     HeaderTooLargeError,
     LengthRequiredError,
     MethodNotAllowedError,
+    OverloadedError,
+    SlowRequestError,
     UnauthorizedError,
     UnsupportedEncodingError,
 )
@@ -41,12 +44,15 @@ _STATUS: Final[dict[type[Exception], int]] = {
     UnauthorizedError: 401,
     UnknownNameError: 404,
     MethodNotAllowedError: 405,
+    SlowRequestError: 408,
     LengthRequiredError: 411,
     BodyTooLargeError: 413,
     UnsupportedEncodingError: 415,
     UnscorableInputError: 422,
+    OverloadedError: 429,
     HeaderTooLargeError: 431,
     NotReadyError: 503,
+    DeadlineExceededError: 504,
 }
 
 
@@ -86,6 +92,8 @@ def _headers(error: Exception) -> Sequence[tuple[str, str]]:
     """Return what HTTP wants to be said with a status."""
     if isinstance(error, MethodNotAllowedError):
         return (("allow", ", ".join(error.allowed)),)
+    if isinstance(error, OverloadedError):
+        return (("retry-after", str(error.retry_after)),)
     if isinstance(error, UnauthorizedError):
         return (("www-authenticate", 'Bearer realm="modelport"'),)
     if isinstance(error, UnsupportedEncodingError):

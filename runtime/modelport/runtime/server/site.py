@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +15,7 @@ from .v2 import endpoints
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from modelport.runtime.dataplane import DataPlane
+    from modelport.runtime.dataplane import DataPlane, Served
 
     from .cors import Cors
     from .keys import Keys
@@ -110,10 +111,25 @@ class Visit:
         """Whether the request is to be scored; if it is a POST, by its body."""
         return self.route is not None and self._error is None and self.route.endpoint in routes.SCORING
 
+    @cached_property
+    def chosen(self) -> tuple[str | None, str | None]:
+        """The name and the version that the request names, None each where it does not."""
+        return (None, None) if self.route is None else azureml.chosen(self.route, self.head)
+
     @property
     def model(self) -> str | None:
         """The name of the model that the request is for, None where it names none."""
-        return None if self.route is None else azureml.chosen(self.route, self.head)[0]
+        return self.chosen[0]
+
+    @cached_property
+    def served(self) -> Served:
+        """The model that the request is for, as it is counted."""
+        return self._site.plane.served(*self.chosen)
+
+    def known(self) -> tuple[str, str, str]:
+        """Return name, version and digest of the model that the request is for, empty where there is none."""
+        model, version = self.served
+        return model, version, self._site.plane.scorer(model, version).digest if model else ""
 
     def answer(self, content: bytes = b"") -> Response:
         """Return the response to the request with that body."""
@@ -129,8 +145,7 @@ class Visit:
     def refuse(self, error: Exception) -> Response:
         """Return the response to a request that ended with `error`, and have it counted if it was to be scored."""
         if self.scores and self.route is not None:
-            model = azureml.chosen(self.route, self.head)
-            self._site.plane.fail(error, *model)
+            self._site.plane.observer.fail(self.served, error)
         return self._dressed(self._failed(error))
 
     def _failed(self, error: Exception) -> Response:

@@ -19,6 +19,7 @@ from modelport.runtime.errors import ModelportError
 from . import control, listener, logs, reloading
 from .children import SIGNALS, Child
 from .errors import WorkerFailedError
+from .shared import SharedNumbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,8 +41,9 @@ _log = logging.getLogger(__name__)
 class Supervisor:
     """Runs the workers of one server on the bound socket `door`."""
 
-    def __init__(self, settings: Settings, door: socket.socket) -> None:
+    def __init__(self, settings: Settings, door: socket.socket, numbers: SharedNumbers) -> None:
         self._settings = settings
+        self._numbers = numbers
         self._door = door
         self._selector = selectors.DefaultSelector()
         self._children: dict[int, Child] = {}
@@ -84,7 +86,8 @@ class Supervisor:
     def _start(self, number: int, *, trial: bool = False) -> Child:
         self._due.pop(number, None)
         digests = () if trial else self._digests
-        child = Child(number, control.Job(settings=self._settings, digests=digests, trial=trial), self._door)
+        job = control.Job(settings=self._settings, digests=digests, trial=trial)
+        child = Child(number, job, self._door, self._numbers.environment)
         self._children[number] = child
         self._selector.register(child.end, selectors.EVENT_READ, child)
         return child
@@ -175,6 +178,7 @@ class Supervisor:
         self._selector.unregister(child.end)
         del self._children[child.number]
         status = child.reap()
+        self._numbers.bury(child.process.pid)
         if self._stop is not None:
             self._clean = self._clean and (status == 0 or not child.ready)
             return
@@ -287,8 +291,8 @@ def serve(settings: Settings) -> int:
     `ModelportError` if the address cannot be had or a package not be served.
     """
     logs.configure(settings.log_format, settings.log_level)
-    with listener.bind(settings.host, settings.port) as door:
-        return Supervisor(settings, door).run()
+    with listener.bind(settings.host, settings.port) as door, SharedNumbers() as numbers:
+        return Supervisor(settings, door, numbers).run()
 
 
 @contextlib.contextmanager

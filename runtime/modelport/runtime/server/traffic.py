@@ -23,6 +23,11 @@ class Traffic:
         self.answered += 1
 
     @property
+    def open(self) -> int:
+        """How many requests have begun and are not answered."""
+        return self.begun - self.answered
+
+    @property
     def quiet(self) -> float:
         """The seconds since a request last began."""
         return monotonic() - self._last

@@ -12,6 +12,8 @@ import logging
 import os
 import socket
 import sys
+import threading
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -29,10 +31,12 @@ from .app import App
 from .cors import Cors
 from .keys import Keys
 from .loading import load_models
+from .metrics import Metrics
 from .site import Site
 from .traffic import Traffic
 
 if TYPE_CHECKING:
+    from modelport.runtime.scorer import Scorer
     from modelport.runtime.settings import Settings
 
     from .loading import LoadedModels
@@ -56,17 +60,22 @@ class Worker:
         self._end = end
         self._port = door.getsockname()[1]
         self._slots = tuple(ModelSlot(scorer) for scorer in models.scorers)
-        self._plane = DataPlane(*self._slots)
+        self._metrics = Metrics(self._models)
+        self._plane = DataPlane(*self._slots, observer=self._metrics)
         self._pace = Pace(models.floor)
         self._traffic = Traffic()
         self._prepared: LoadedModels | None = None
         self._preparing: asyncio.Task[None] | None = None
-        site = Site(self._plane, keys=_keys(settings), cors=_cors(settings))
-        self._app = App(site, self._pace, self._traffic, max_body_bytes=settings.max_body_bytes)
+        site = Site(self._plane, keys=_keys(settings), cors=_cors(settings), metrics=self._metrics)
+        self._app = App(site, self._pace, self._traffic, settings, metrics=self._metrics)
+
+    def _models(self) -> tuple[Scorer, ...]:
+        return self._plane.scorers()
 
     async def serve(self) -> int:
         """Serve until the supervisor says so or is gone; return the exit status."""
-        server = _Server(self._app, self._door)
+        server = _Server(self._app, self._door, self._settings)
+        _watch_runs(self._plane, self._settings.scoring_timeout)
         serving = asyncio.create_task(server.serve())
         while (order := await self._hear()) is not None and not isinstance(order, control.Drain):
             self._obey(order)
@@ -159,17 +168,17 @@ class Worker:
 class _Server(Server):  # type: ignore[misc]  # granian is untyped here
     """Granian, on the socket that the workers share instead of one of its own."""
 
-    def __init__(self, app: App, door: socket.socket) -> None:
+    def __init__(self, app: App, door: socket.socket, settings: Settings) -> None:
         super().__init__(
             app,
             interface=Interfaces.RSGI,
             http=HTTPModes.http1,
-            http1_settings=HTTP1Settings(header_read_timeout=30_000, keep_alive=True),
+            http1_settings=HTTP1Settings(header_read_timeout=round(settings.header_timeout * 1000), keep_alive=True),
             websockets=False,
             runtime_threads=1,
             blocking_threads=1,
             backlog=listener.BACKLOG,
-            backpressure=listener.BACKLOG,
+            backpressure=settings.max_connections,
             log_level=LogLevels.error,
             log_dictconfig={"loggers": {"_granian": {"handlers": [], "propagate": True}}},
             log_access=False,
@@ -181,6 +190,17 @@ class _Server(Server):  # type: ignore[misc]  # granian is untyped here
         # in `accept` for the next, and so do its requests.
         self._shd = SocketHolder(os.dup(self._door.fileno()), uds=False, backlog=listener.BACKLOG)
         self._ssp = None
+
+
+def _watch_runs(plane: DataPlane, seconds: float) -> None:
+    """Stop runs of the engines that take longer than `seconds`, from a thread of its own: the loop may wait for one."""
+
+    def watch() -> None:
+        while True:
+            time.sleep(min(1.0, seconds / 4))
+            plane.stop_runs(seconds)
+
+    threading.Thread(target=watch, name="watching", daemon=True).start()
 
 
 def _keys(settings: Settings) -> Keys | None:

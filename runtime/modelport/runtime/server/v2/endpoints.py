@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from modelport.runtime.errors import DeadlineExceededError
 from modelport.runtime.protocol import codec, wire
 from modelport.runtime.server.responses import BINARY, JSON, Response, ok
 
@@ -38,10 +40,19 @@ def look(plane: DataPlane, route: Route) -> Response:
 def infer(plane: DataPlane, route: Route, head: Head, body: bytes) -> Response:
     """Answer an inference request; raises what `DataPlane.infer` raises, and the same on a body that is none."""
     request, form = codec.decode(route.model or "", route.version, body, head.header(_JSON_LENGTH))
+    _check_time(request.timeout_us, head.arrived)
     content, json_length = codec.encode(plane.infer(request), form)
     if json_length is None:
         return Response(200, JSON, content)
     return Response(200, (*BINARY, (_JSON_LENGTH, str(json_length))), content)
+
+
+def _check_time(timeout: int | None, arrived: float) -> None:
+    """Raise `DeadlineExceededError` if a request has waited longer than whoever sent it does."""
+    if timeout is not None and arrived and (waited := (perf_counter() - arrived) * 1e6) > timeout:
+        raise DeadlineExceededError(
+            f"request: expected its turn within {timeout} microseconds, as its `timeout` says, got {waited:.0f}"
+        )
 
 
 def _describe(plane: DataPlane, route: Route) -> wire.ModelMetadata:
