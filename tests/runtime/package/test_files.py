@@ -18,7 +18,8 @@ import tiny_models
 from modelport.runtime import strictjson
 from modelport.runtime.errors import InvalidPackageError
 from modelport.runtime.package import files, open_package
-from modelport.runtime.package.files import MAX_LEVELS, Directory
+from modelport.runtime.package.files import MAX_LEVELS
+from modelport.runtime.package.sources import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,32 +156,32 @@ def test_a_file_that_fits_no_memory_is_refused(package: Path) -> None:
 
 
 def test_a_file_replaced_after_it_was_looked_at_is_refused(package: Path, tmp_path: Path) -> None:
-    with Directory(package) as directory:
-        status = directory.files()["weights.bin"]
+    with opened(package) as directory:
+        file = directory.files()["weights.bin"]
         (tmp_path / "other").write_bytes((package / "weights.bin").read_bytes())
         (tmp_path / "other").replace(package / "weights.bin")
         message = r"(?m)^`weights.bin`: expected one file, got another while reading$"
         with pytest.raises(InvalidPackageError, match=message):
-            directory.read("weights.bin", status, 1000)
+            file.read(1000)
 
 
 def test_a_file_replaced_by_a_fifo_after_it_was_looked_at_is_refused(package: Path) -> None:
-    with Directory(package) as directory:
-        status = directory.files()["weights.bin"]
+    with opened(package) as directory:
+        file = directory.files()["weights.bin"]
         (package / "weights.bin").unlink()
         os.mkfifo(package / "weights.bin")
         with pytest.raises(InvalidPackageError, match=r"(?m)^`weights.bin`: expected a plain file, got a special one$"):
-            directory.read("weights.bin", status, 1000)
+            file.read(1000)
 
 
 def test_a_file_replaced_by_a_link_after_it_was_looked_at_is_refused(package: Path, secret: Path) -> None:
-    with Directory(package) as directory:
-        status = directory.files()["weights.bin"]
+    with opened(package) as directory:
+        file = directory.files()["weights.bin"]
         (package / "weights.bin").unlink()
         (package / "weights.bin").symlink_to(secret)
         message = r"(?m)^`weights.bin`: expected a readable file, got Too many levels"
         with pytest.raises(InvalidPackageError, match=message):
-            directory.read("weights.bin", status, 1000)
+            file.read(1000)
 
 
 def test_a_directory_replaced_by_a_link_after_it_was_looked_at_is_refused(tmp_path: Path) -> None:
@@ -189,31 +190,29 @@ def test_a_directory_replaced_by_a_link_after_it_was_looked_at_is_refused(tmp_pa
     (root / "data" / "x").write_text("inside")
     outside.mkdir()
     (outside / "x").write_text("secret")
-    with Directory(root) as directory:
-        status = directory.files()["data/x"]
+    with opened(root) as directory:
+        file = directory.files()["data/x"]
         (root / "data").rename(root / "old")
         (root / "data").symlink_to(outside, target_is_directory=True)
         with pytest.raises(InvalidPackageError, match=r"(?m)^`data/x`: expected a readable file, got Not a directory$"):
-            directory.read("data/x", status, 1000)
+            file.read(1000)
 
 
 def test_a_directory_replaced_as_a_whole_is_not_noticed_because_the_opened_one_is_read(
     package: Path, tmp_path: Path
 ) -> None:
-    with Directory(package) as directory:
+    with opened(package) as directory:
         package.rename(tmp_path / "moved")
         package.mkdir()
         found = directory.files()
-        assert (
-            directory.read("weights.bin", found["weights.bin"], 1000) == (tmp_path / "moved/weights.bin").read_bytes()
-        )
+        assert found["weights.bin"].read(1000) == (tmp_path / "moved/weights.bin").read_bytes()
 
 
 def test_a_file_cut_off_while_it_is_read_gives_what_was_there(package: Path) -> None:
-    with Directory(package) as directory:
-        status = directory.files()["model.onnx"]
+    with opened(package) as directory:
+        file = directory.files()["model.onnx"]
         os.truncate(package / "model.onnx", 0)
-        assert directory.read("model.onnx", status, 1000) == b""
+        assert file.read(1000) == b""
 
 
 UNPRIVILEGED = """
@@ -250,12 +249,12 @@ def test_what_the_file_system_refuses_is_an_error_of_the_package() -> None:
 
 
 def test_reading_a_package_leaves_no_descriptor_open(package: Path) -> None:
-    def opened() -> int:
+    def descriptors() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
 
-    before = opened()
+    before = descriptors()
     open_package(package)
     (package / "weights.bin").unlink()
     with pytest.raises(InvalidPackageError):
         open_package(package)
-    assert opened() == before
+    assert descriptors() == before

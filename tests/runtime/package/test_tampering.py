@@ -150,9 +150,8 @@ def test_a_pin_that_is_no_digest_fits_nothing(package: Path, digest: str) -> Non
 
 def test_a_file_where_a_package_should_be_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.pkl").write_bytes(b"x")
-    with pytest.raises(
-        InvalidPackageError, match=r"(?m)^package `.*model.pkl`: expected a directory, got a file$"
-    ) as caught:
+    message = r"(?m)^package `.*model.pkl`: expected a directory, a .tar or a .zip, got another file$"
+    with pytest.raises(InvalidPackageError, match=message) as caught:
         load(tmp_path / "model.pkl")
     assert caught.value.hint == "`modelport convert MODEL -o DIR` makes a package"
 

@@ -1,4 +1,4 @@
-"""The package: a directory with a manifest, read and verified."""
+"""The package: a directory with a manifest, or an archive of one, read and verified."""
 
 from .manifest import (
     FORMAT_VERSION,

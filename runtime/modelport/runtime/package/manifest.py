@@ -20,7 +20,7 @@ from modelport.runtime.signature import Signature, TensorSpec, shown
 from .files import MAX_LEVELS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 FORMAT_VERSION: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -164,6 +164,27 @@ def check_name(kind: str, name: str) -> None:
         )
 
 
+def check_apart(subject: str, names: Iterable[str]) -> None:
+    """Raise `InvalidPackageError` on names of files that some file system could not hold side by side."""
+    folded: dict[str, str] = {}
+    for name in names:
+        if (other := folded.setdefault(name.casefold(), name)) != name:
+            raise InvalidPackageError(
+                f"{subject}: expected names that differ by more than case, got {named(other)} and {named(name)}"
+            )
+    for folded_name, name in folded.items():
+        for parent in parents(folded_name):
+            if parent in folded:
+                raise InvalidPackageError(
+                    f"{subject}: expected {named(folded[parent])} to be a file, got {named(name)} in it"
+                )
+
+
+def parents(name: str) -> Iterator[str]:
+    """Return the directories that the file `name` lies in, the outermost first."""
+    return accumulate(name.split("/")[:-1], "{}/{}".format)
+
+
 class _FormatVersion(msgspec.Struct):
     format_version: int
 
@@ -191,7 +212,7 @@ def _validate(manifest: Manifest) -> None:
     _validate_requirements(manifest.requires)
     for name, entry in manifest.files.items():
         _validate_file(name, entry)
-    _validate_names(manifest.files)
+    check_apart("manifest", (MANIFEST, DIGEST, *manifest.files))
     for role in _ROLES:
         manifest.name_of(role)
 
@@ -273,17 +294,3 @@ def _validate_file(name: str, entry: FileEntry) -> None:
         raise InvalidPackageError(
             f"manifest: expected a size and a SHA-256 for `{name}`, got {shown(entry.size)} and {named(entry.sha256)}"
         )
-
-
-def _validate_names(names: Iterable[str]) -> None:
-    """Raise `InvalidPackageError` on names that some file system could not hold side by side."""
-    folded: dict[str, str] = {}
-    for name in (MANIFEST, DIGEST, *names):
-        if (other := folded.setdefault(name.casefold(), name)) != name:
-            raise InvalidPackageError(
-                f"manifest: expected names that differ by more than case, got `{other}` and `{name}`"
-            )
-    for folded_name, name in folded.items():
-        for parent in accumulate(folded_name.split("/")[:-1], "{}/{}".format):
-            if parent in folded:
-                raise InvalidPackageError(f"manifest: expected `{folded[parent]}` to be a file, got `{name}` in it")

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Final
 from modelport.runtime.errors import InvalidPackageError, named
 
 from . import disguise, manifest, onnxwire, samples
-from .files import Directory
 from .manifest import DIGEST, MANIFEST, FileEntry, Manifest
+from .sources import opened
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
 
     from .samples import Samples
+    from .sources import Source, StoredFile
 
 _MAX_MANIFEST: Final = 16 << 20
 _DIGEST_SIZE: Final = len(manifest.digest_line(b""))
@@ -44,14 +45,14 @@ class Package:
 
 
 def open_package(path: str | os.PathLike[str], *, digest: str | None = None) -> Package:
-    """Read and verify the package at `path`; with `digest`, only if that is its digest.
+    """Read and verify the package at `path`, a directory, a tar or a zip; with `digest`, only if that is its digest.
 
-    Every file is opened once, without following links, and what is returned are the bytes that were hashed.
+    Every file is read once, without following links, and what is returned are the bytes that were hashed.
     Raises `InvalidPackageError` on any changed, missing, added, truncated or disguised file, on links and special
     files, and on external data that leaves the package.
     """
-    with Directory(Path(path)) as directory:
-        return _read(directory, digest)
+    with opened(Path(path)) as source:
+        return _read(source, digest)
 
 
 def check_contents(contents: Manifest, files: Mapping[str, bytes]) -> Samples:
@@ -105,38 +106,40 @@ def check_external(reference: onnxwire.ExternalData, sizes: Mapping[str, int], m
         )
 
 
-def _read(directory: Directory, wanted: str | None) -> Package:
-    found = directory.files()
+def _read(source: Source, wanted: str | None) -> Package:
+    found = source.files()
     for name in (MANIFEST, DIGEST):
         if name not in found:
-            raise InvalidPackageError(f"package `{directory.path}`: expected `{name}`, got a directory without it")
-    text = directory.read(MANIFEST, found[MANIFEST], _MAX_MANIFEST)
-    line = directory.read(DIGEST, found[DIGEST], _DIGEST_SIZE)
+            raise InvalidPackageError(f"package `{source.path}`: expected `{name}`, got {source.kind} without it")
+    text = found[MANIFEST].read(_MAX_MANIFEST)
+    line = found[DIGEST].read(_DIGEST_SIZE)
     if line != manifest.digest_line(text):
         raise InvalidPackageError(
             f"`{DIGEST}`: expected the digest of `{MANIFEST}`, got another: one of the two was changed"
         )
     digest = manifest.digest_of(text)
     if wanted is not None and wanted != digest:
-        raise InvalidPackageError(f"package `{directory.path}`: expected digest {named(wanted)}, got {digest}")
+        raise InvalidPackageError(f"package `{source.path}`: expected digest {named(wanted)}, got {digest}")
     contents = manifest.decode(text)
     _same_names(contents.files, found)
-    files = {name: _verified(directory, name, found[name], entry) for name, entry in sorted(contents.files.items())}
-    return Package(directory.path, digest, contents, files)
+    files = {
+        name: _verified(name, file, contents.files[name]) for name, file in found.items() if name in contents.files
+    }
+    return Package(source.path, digest, contents, dict(sorted(files.items())))
 
 
-def _same_names(entries: Iterable[str], found: Mapping[str, os.stat_result]) -> None:
-    expected = {*entries, MANIFEST, DIGEST}
-    if missing := sorted(expected - found.keys()):
+def _same_names(entries: Iterable[str], found: Iterable[str]) -> None:
+    expected, there = {*entries, MANIFEST, DIGEST}, set(found)
+    if missing := sorted(expected - there):
         raise InvalidPackageError(f"`{missing[0]}`: expected the file that the manifest names, got nothing there")
-    if added := sorted(found.keys() - expected):
+    if added := sorted(there - expected):
         raise InvalidPackageError(f"{named(added[0])}: expected only what the manifest names, got this file too")
 
 
-def _verified(directory: Directory, name: str, status: os.stat_result, entry: FileEntry) -> bytes:
-    if status.st_size != entry.size:
-        raise InvalidPackageError(f"`{name}`: expected {entry.size} bytes, got {status.st_size}")
-    data = directory.read(name, status, entry.size)
+def _verified(name: str, file: StoredFile, entry: FileEntry) -> bytes:
+    if file.size != entry.size:
+        raise InvalidPackageError(f"`{name}`: expected {entry.size} bytes, got {file.size}")
+    data = file.read(entry.size)
     if (got := hashlib.sha256(data).hexdigest()) != entry.sha256:
         raise InvalidPackageError(
             f"`{name}`: expected sha256 {entry.sha256[:12]}..., got {got[:12]}...: the file was changed"
