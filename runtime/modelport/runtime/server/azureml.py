@@ -6,13 +6,15 @@ The contract is that of azureml-inference-server-http 1.5 (`server/routes.py`), 
 
 from __future__ import annotations
 
+import json
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
 
-from modelport.runtime.errors import MissingExtraError, ScriptError, printable, shortened
+from modelport.runtime.errors import ScriptError, printable, shortened
+from modelport.runtime.extras import needed_by
 from modelport.runtime.scripts import Call, as_text, decoded
 
 from .request import as_mapping
@@ -28,11 +30,15 @@ DEPLOYMENT: Final = "azureml-model-deployment"
 HEALTHY: Final = Response(200, (("content-type", "text/plain; charset=utf-8"),), b"Healthy")
 _FAILED: Final = "x-ms-run-function-failed"
 _SERVER_FAULT: Final = 500
+_STATUSES: Final = range(200, 600)
 
 
-def chosen(route: Route, head: Head) -> tuple[str | None, str | None]:
-    """Return the name and the version of the model that the path or the header names: `NAME` or `NAME:VERSION`."""
-    if route.model is not None:
+def chosen(plane: DataPlane, route: Route, head: Head) -> tuple[str | None, str | None]:
+    """Return the name and the version of the model that the path or the header names: `NAME` or `NAME:VERSION`.
+
+    Where there is one model the header chooses nothing: clients of Azure ML name a deployment by it.
+    """
+    if route.model is not None or len(plane.slots) == 1:
         return route.model, route.version
     name, _, version = (head.header(DEPLOYMENT) or "").partition(":")
     return name or None, version or None
@@ -46,16 +52,14 @@ def score(plane: DataPlane, route: Route, head: Head, content: bytes) -> Respons
     """
     if head.method == "OPTIONS":
         return Response(200, JSON, b"")
-    model, version = chosen(route, head)
-    if head.method == "GET":
-        content = as_text(head.parameters()).encode()
-    call = _call(head, content) if plane.scorer(model, version).has_script else None
+    model, version = chosen(plane, route, head)
+    text = as_text(head.parameters()).encode() if head.method == "GET" else content
+    call = _call(head, text, content) if plane.scorer(model, version).has_script else None
     begun = perf_counter()
-    value = plane.run(content, call, model, version)
+    value = plane.run(text, call, model, version)
     spent = ("x-ms-run-fn-exec-ms", f"{(perf_counter() - begun) * 1e3:.3f}")
     response = _response_of(value)
-    failed = (_FAILED, str(response.status >= _SERVER_FAULT))
-    return response._replace(headers=(*response.headers, failed, spent))
+    return response._replace(headers=(*response.headers, spent))
 
 
 def mark(response: Response) -> Response:
@@ -63,21 +67,46 @@ def mark(response: Response) -> Response:
     return response._replace(headers=(*response.headers, (_FAILED, str(response.status >= _SERVER_FAULT))))
 
 
-def _call(head: Head, content: bytes) -> Call:
-    return Call(decoded(content), as_mapping(head.headers), lambda: _flask_request(head, content))
+def _call(head: Head, text: bytes, content: bytes) -> Call:
+    return Call(decoded(text), as_mapping(head.headers), lambda: _flask_request(head, content))
 
 
 def _response_of(value: Any) -> Response:
     if all(hasattr(value, name) for name in ("status_code", "headers", "get_data")):
-        headers = tuple((str(name).lower(), str(text)) for name, text in value.headers.items())
-        left_out = ("content-length", "connection", "transfer-encoding", _FAILED)
-        kept = tuple(pair for pair in headers if pair[0] not in left_out)
-        return Response(int(value.status_code), kept, value.get_data())
+        return _passed_on(value)
+    return Response(200, (*JSON, (_FAILED, "False")), _encoded({} if value is None else value))
+
+
+def _passed_on(value: Any) -> Response:
+    """Return the response that a script made; of one that says that it failed, that is said in Azure ML's way too."""
     try:
-        return Response(200, JSON, msgspec.json.encode({} if value is None else value, enc_hook=_plain))
-    except (TypeError, ValueError, NotImplementedError, OverflowError, RecursionError) as error:
-        reason = printable(shortened(str(error), 200))
-        raise ScriptError(f"script: expected `run()` to return what JSON can hold, got {reason}") from error
+        value.direct_passthrough = False  # a file is read, too
+        status, content = int(value.status_code), value.get_data()
+        headers = [(str(name).lower(), str(text)) for name, text in value.headers.items()]
+    except Exception as error:
+        raise ScriptError(f"script: expected `run()` to return a whole response, got {_reason(error)}") from error
+    if status not in _STATUSES:
+        raise ScriptError(f"script: expected `run()` to return a response of status 200 to 599, got {status}")
+    if status >= _SERVER_FAULT:
+        headers = [pair for pair in headers if pair[0] != _FAILED] + [(_FAILED, "True")]
+    left_out = ("content-length", "connection", "transfer-encoding")
+    return Response(status, tuple(pair for pair in headers if pair[0] not in left_out), content)
+
+
+def _encoded(value: Any) -> bytes:
+    """Return what a script returned as JSON; raises `ScriptError` if it cannot be."""
+    try:
+        return msgspec.json.encode(value, enc_hook=_plain)
+    except (TypeError, ValueError, NotImplementedError, OverflowError, RecursionError):
+        pass
+    try:  # it knows more: keys that are no strings, what is derived from strings and numbers, halves of characters
+        return json.dumps(value, default=_plain, allow_nan=False).encode()
+    except Exception as error:
+        raise ScriptError(f"script: expected `run()` to return what JSON can hold, got {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return printable(shortened(str(error), 200)) or type(error).__name__
 
 
 def _plain(value: Any) -> Any:
@@ -91,13 +120,9 @@ def _plain(value: Any) -> Any:
 
 def _flask_request(head: Head, content: bytes) -> Any:
     """Return the request as scripts with `@rawhttp` take it."""
-    try:
-        from flask import Request  # noqa: PLC0415  only such scripts need Flask
+    with needed_by("`@rawhttp`"):  # no other script needs Flask
+        from flask import Request  # noqa: PLC0415
         from werkzeug.test import EnvironBuilder  # noqa: PLC0415
-    except ImportError as error:
-        raise MissingExtraError(
-            "script: expected Flask for `@rawhttp`, got none", hint="pip install modelport[flask]"
-        ) from error
     builder = EnvironBuilder(
         method=head.method, path=head.path, query_string=head.query, headers=list(head.headers.items()), data=content
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from granian.rsgi import ProtocolClosed, ProtocolError
 
-from modelport.runtime.errors import InvalidInputError, shortened
+from modelport.runtime.errors import InvalidInputError, named, shortened
 
 from .errors import BodyTooLargeError, LengthRequiredError, UnsupportedEncodingError
 from .request import header
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .request import Headers
 
 _LINGER: Final = 2.0
+_LONGEST_LENGTH: Final = 18
 
 
 class Source(Protocol):
@@ -30,27 +31,56 @@ class Source(Protocol):
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
 
+class Declared:
+    """What a request's headers say of its body: how long it is, or that it comes in chunks."""
+
+    def __init__(self, headers: Headers) -> None:
+        self._encoding = header(headers, "content-encoding")
+        self.length = header(headers, "content-length")
+        self.transfer = header(headers, "transfer-encoding")
+
+    def check(self, limit: int) -> None:
+        """Raise an error unless the body is one that can be read.
+
+        That is `UnsupportedEncodingError` for a compressed one, `BodyTooLargeError` for one of more than `limit` bytes,
+        `LengthRequiredError` where there is neither a length nor chunks, `InvalidInputError` for a length that is none.
+        """
+        if self._encoding is not None and self._encoding.lower() != "identity":
+            got = shortened(self._encoding, 40)
+            raise UnsupportedEncodingError(f"body: expected it uncompressed, got encoding `{got}`")
+        if self.length is not None:
+            if not (self.length.isascii() and self.length.isdigit()):
+                raise InvalidInputError(f"body: expected a length in bytes, got {named(self.length)}")
+            if len(self.length) > _LONGEST_LENGTH or int(self.length) > limit:
+                raise BodyTooLargeError(f"body: expected at most {limit} bytes, got {shortened(self.length, 40)}")
+        elif self.transfer is None:
+            raise LengthRequiredError("body: expected a `Content-Length` or chunks, got neither")
+        elif self.transfer.lower() != "chunked":
+            got = shortened(self.transfer, 40)
+            raise UnsupportedEncodingError(f"body: expected plain chunks, got encoding `{got}`")
+
+
 class Body:
     """The body of one request. `unread` says whether the client may still be sending it."""
 
     def __init__(self, headers: Headers, source: Source) -> None:
-        self._headers = headers
+        self._declared = Declared(headers)
         self._source = source
-        self._length = header(headers, "content-length")
-        self._transfer = header(headers, "transfer-encoding")
-        self.unread = self._transfer is not None or self._length not in (None, "0")
+        self.unread = self._declared.transfer is not None or self._declared.length not in (None, "0")
 
     async def read(self, limit: int) -> bytes:
         """Return the body.
 
-        Raises `BodyTooLargeError` as soon as it is known to have more than `limit` bytes, `LengthRequiredError` where
-        there is neither a length nor chunks, `UnsupportedEncodingError` for a compressed one, `InvalidInputError` where
-        the client ends before the body does.
+        Raises what `Declared.check` raises, `BodyTooLargeError` as soon as it is known to have more than `limit` bytes,
+        and `InvalidInputError` where the client ends before the body does.
         """
-        encoding = header(self._headers, "content-encoding")
-        if encoding is not None and encoding.lower() != "identity":
-            raise UnsupportedEncodingError(f"body: expected it uncompressed, got encoding `{shortened(encoding, 40)}`")
-        content = await (self._chunks(limit) if self._length is None else self._measured(self._length, limit))
+        try:
+            self._declared.check(limit)
+        except LengthRequiredError:
+            self.unread = True  # HTTP knows of no body, but something may follow
+            raise
+        length = self._declared.length
+        content = await (self._chunks(limit) if length is None else self._measured(length))
         self.unread = False
         return content
 
@@ -65,22 +95,14 @@ class Body:
                     if not piece:
                         break
 
-    async def _measured(self, length: str, limit: int) -> bytes:
-        # The server has checked that `length` is one number, and holds the client to it.
-        if int(length) > limit:
-            raise BodyTooLargeError(f"body: expected at most {limit} bytes, got {shortened(length, 40)}")
+    async def _measured(self, length: str) -> bytes:
+        # The server holds the client to the length.
         try:
             return await self._source()
         except (ProtocolError, ProtocolClosed) as error:
             raise InvalidInputError(f"body: expected {length} bytes, got fewer") from error
 
     async def _chunks(self, limit: int) -> bytes:
-        if self._transfer is None:
-            self.unread = True  # HTTP knows of none, but something may follow
-            raise LengthRequiredError("body: expected a `Content-Length` or chunks, got neither")
-        if self._transfer.lower() != "chunked":
-            got = shortened(self._transfer, 40)
-            raise UnsupportedEncodingError(f"body: expected plain chunks, got encoding `{got}`")
         pieces: list[bytes] = []
         size = ends = 0
         async for piece in self._source:

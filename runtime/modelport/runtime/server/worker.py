@@ -28,11 +28,9 @@ from modelport.runtime.errors import ModelportError
 
 from . import connections, control, listener, logs
 from .app import App
-from .cors import Cors
-from .keys import Keys
+from .embedding import site_of
 from .loading import load_models
 from .metrics import Metrics
-from .site import Site
 from .traffic import Traffic
 
 if TYPE_CHECKING:
@@ -66,7 +64,7 @@ class Worker:
         self._traffic = Traffic()
         self._prepared: LoadedModels | None = None
         self._preparing: asyncio.Task[None] | None = None
-        site = Site(self._plane, keys=_keys(settings), cors=_cors(settings), metrics=self._metrics)
+        site = site_of(self._plane, settings, self._metrics)
         self._app = App(site, self._pace, self._traffic, settings, metrics=self._metrics)
 
     def _models(self) -> tuple[Scorer, ...]:
@@ -201,14 +199,6 @@ def _watch_runs(plane: DataPlane, seconds: float) -> None:
             plane.stop_runs(seconds)
 
     threading.Thread(target=watch, name="watching", daemon=True).start()
-
-
-def _keys(settings: Settings) -> Keys | None:
-    return Keys(settings.keys, settings.keys_file) if settings.keys or settings.keys_file else None
-
-
-def _cors(settings: Settings) -> Cors | None:
-    return Cors(settings.cors_origins) if settings.cors_origins else None
 
 
 def _settle_memory() -> None:
