@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import re
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rsgi import Headers
 
 from modelport.runtime.errors import InvalidInputError
@@ -66,9 +69,35 @@ def test_a_body_of_unknown_length_is_refused() -> None:
         read({}, Pieces())
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip", "br", "nonsense", ""])
+@given(st.lists(st.binary(), max_size=3), st.integers(0, 2))
+def test_gzip_is_inflated_up_to_the_limit_and_not_beyond(members: list[bytes], over: int) -> None:
+    content, whole = b"".join(map(gzip.compress, members)), b"".join(members)
+    headers = {"content-length": str(len(content)), "content-encoding": "gzip"}
+    limit = max(len(content), len(whole))
+    assert read(headers, Pieces(content), limit) == whole
+    if len(whole) > len(content) + over:
+        message = f"body: expected at most {len(whole) - 1} bytes once inflated, got more"
+        with pytest.raises(BodyTooLargeError, match=f"(?m)^{re.escape(message)}$"):
+            read(headers, Pieces(content), len(whole) - 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"abc", "body: expected gzip, got something else or a damaged stream"),
+        (gzip.compress(b"abc")[:-1], "body: expected a whole gzip stream, got a part of one"),
+        (gzip.compress(b"abc") + b"abc", "body: expected gzip, got something else or a damaged stream"),
+    ],
+)
+def test_gzip_that_is_none_is_refused(content: bytes, message: str) -> None:
+    headers = {"content-length": str(len(content)), "content-encoding": "gzip"}
+    with pytest.raises(InvalidInputError, match=f"(?m)^{re.escape(message)}$"):
+        read(headers, Pieces(content), 1000)
+
+
+@pytest.mark.parametrize("encoding", ["gzip, gzip", "br", "nonsense", ""])
 def test_a_compressed_body_is_refused(encoding: str) -> None:
-    message = f"body: expected it uncompressed, got encoding `{encoding}`"
+    message = f"body: expected it as gzip or uncompressed, got encoding `{encoding}`"
     with pytest.raises(UnsupportedEncodingError, match=f"(?m)^{re.escape(message)}$"):
         read({"content-length": "3", "content-encoding": encoding}, Pieces(b"abc"))
 
@@ -97,7 +126,7 @@ def test_a_body_that_is_announced_is_unread_until_it_is_read(headers: dict[str, 
         assert not announced.unread
 
 
-@pytest.mark.parametrize("headers", [{}, {"content-length": "3"}, CHUNKED, {**CHUNKED, "content-encoding": "gzip"}])
+@pytest.mark.parametrize("headers", [{}, {"content-length": "3"}, CHUNKED, {**CHUNKED, "content-encoding": "br"}])
 def test_a_refused_body_stays_unread(headers: dict[str, str]) -> None:
     refused = Body(Headers(headers), Pieces(b"abc"))
     with pytest.raises(InvalidInputError):

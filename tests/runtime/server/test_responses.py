@@ -50,7 +50,7 @@ def test_an_error_of_the_clients_has_its_status_and_says_what_it_is(error: Excep
     [
         (MethodNotAllowedError("a", allowed=("GET", "HEAD")), ("allow", "GET, HEAD")),
         (UnauthorizedError("a"), ("www-authenticate", 'Bearer realm="modelport"')),
-        (UnsupportedEncodingError("a"), ("accept-encoding", "identity")),
+        (UnsupportedEncodingError("a"), ("accept-encoding", "gzip, identity")),
     ],
 )
 def test_a_status_comes_with_the_header_that_http_wants(error: Exception, header: tuple[str, str]) -> None:

@@ -11,6 +11,7 @@ from granian.rsgi import ProtocolClosed, ProtocolError
 from modelport.runtime.errors import InvalidInputError, named, shortened
 
 from .errors import BodyTooLargeError, LengthRequiredError, UnsupportedEncodingError
+from .inflating import inflate
 from .request import header
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _LINGER: Final = 2.0
 _LONGEST_LENGTH: Final = 18
+_ENCODINGS: Final = ("identity", "gzip", "x-gzip")
 
 
 class Source(Protocol):
@@ -35,19 +37,30 @@ class Declared:
     """What a request's headers say of its body: how long it is, or that it comes in chunks."""
 
     def __init__(self, headers: Headers) -> None:
-        self._encoding = header(headers, "content-encoding")
+        encoding = header(headers, "content-encoding")
+        self._encoding = "identity" if encoding is None else encoding
         self.length = header(headers, "content-length")
         self.transfer = header(headers, "transfer-encoding")
+
+    @property
+    def compressed(self) -> bool:
+        """Whether the body is compressed."""
+        return self._encoding.lower() != "identity"
+
+    def decoded(self, content: bytes, limit: int) -> bytes:
+        """Return the body that came as `content`, inflated if it is compressed; raises what `inflate` raises."""
+        return inflate(content, limit) if self.compressed else content
 
     def check(self, limit: int) -> None:
         """Raise an error unless the body is one that can be read.
 
-        That is `UnsupportedEncodingError` for a compressed one, `BodyTooLargeError` for one of more than `limit` bytes,
-        `LengthRequiredError` where there is neither a length nor chunks, `InvalidInputError` for a length that is none.
+        That is `UnsupportedEncodingError` for one compressed otherwise than by gzip, `BodyTooLargeError` for one of more
+        than `limit` bytes, `LengthRequiredError` where there is neither a length nor chunks, `InvalidInputError` for a
+        length that is none.
         """
-        if self._encoding is not None and self._encoding.lower() != "identity":
+        if self._encoding.lower() not in _ENCODINGS:
             got = shortened(self._encoding, 40)
-            raise UnsupportedEncodingError(f"body: expected it uncompressed, got encoding `{got}`")
+            raise UnsupportedEncodingError(f"body: expected it as gzip or uncompressed, got encoding `{got}`")
         if self.length is not None:
             if not (self.length.isascii() and self.length.isdigit()):
                 raise InvalidInputError(f"body: expected a length in bytes, got {named(self.length)}")
@@ -71,8 +84,8 @@ class Body:
     async def read(self, limit: int) -> bytes:
         """Return the body.
 
-        Raises what `Declared.check` raises, `BodyTooLargeError` as soon as it is known to have more than `limit` bytes,
-        and `InvalidInputError` where the client ends before the body does.
+        Raises what `Declared.check` and `Declared.decoded` raise, `BodyTooLargeError` as soon as it is known to have
+        more than `limit` bytes, and `InvalidInputError` where the client ends before the body does.
         """
         try:
             self._declared.check(limit)
@@ -82,7 +95,9 @@ class Body:
         length = self._declared.length
         content = await (self._chunks(limit) if length is None else self._measured(length))
         self.unread = False
-        return content
+        if not self._declared.compressed:
+            return content
+        return await asyncio.to_thread(self._declared.decoded, content, limit)  # a small body may be a large one
 
     async def discard(self) -> None:
         """Read and forget what the client still sends, for a while, so that it lives to see its answer.

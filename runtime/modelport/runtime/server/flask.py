@@ -70,14 +70,15 @@ def _scored(visit: Visit, limit: int) -> Any:
 
 def _content(head: Head, limit: int) -> bytes:
     """Return the body, of which no more is read than the limit allows."""
-    Declared(head.headers).check(limit)
+    declared = Declared(head.headers)
+    declared.check(limit)
     try:
         content: bytes = flask.request.stream.read(limit + 1)
     except HTTPException as error:  # the client is gone, or has sent other chunks than such
         raise InvalidInputError(f"body: expected it whole, got {error.description}") from error
     if len(content) > limit:
         raise BodyTooLargeError(f"body: expected at most {limit} bytes, got more")
-    return content
+    return declared.decoded(content, limit)
 
 
 class _Headers:

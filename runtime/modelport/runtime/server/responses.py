@@ -97,5 +97,5 @@ def _headers(error: Exception) -> Sequence[tuple[str, str]]:
     if isinstance(error, UnauthorizedError):
         return (("www-authenticate", 'Bearer realm="modelport"'),)
     if isinstance(error, UnsupportedEncodingError):
-        return (("accept-encoding", "identity"),)
+        return (("accept-encoding", "gzip, identity"),)
     return ()
