@@ -36,7 +36,7 @@ format: $(VENV)/.dev
 lock: $(VENV)/.dev  ## resolve anew; the scoring lock is what packages carry
 	$(PIP) install uv
 	$(COMPILE) --upgrade pyproject.toml --extra sklearn --group main-job -o locks/run.txt
-	$(COMPILE) --upgrade pyproject.toml --extra sklearn --extra parquet --extra flask --group dev -c locks/run.txt -o locks/dev.txt
+	$(COMPILE) --upgrade pyproject.toml --extra sklearn --extra parquet --extra flask --extra otel --group dev -c locks/run.txt -o locks/dev.txt
 	$(COMPILE) --upgrade pyproject.toml -c locks/run.txt -o packager/modelport/packager/scoring.lock
 	$(COMPILE) --upgrade --group azureml -o locks/azureml.txt
 

@@ -145,6 +145,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = 60.0
     access_log: Annotated[bool, Meta(title="true or false", description="whether every request is logged")] = False
+    tracing: Annotated[
+        bool,
+        Meta(
+            title="true or false",
+            description="whether a span a request is sent by OpenTelemetry (extra `otel`), which is told where by its "
+            "own variables, such as `OTEL_EXPORTER_OTLP_ENDPOINT`",
+        ),
+    ] = False
     start_timeout: Annotated[
         float,
         Meta(

@@ -40,6 +40,7 @@ def serve(
     header_timeout: Annotated[str | None, _flag("header_timeout")] = None,
     body_timeout: Annotated[str | None, _flag("body_timeout")] = None,
     access_log: Annotated[str | None, _flag("access_log")] = None,
+    tracing: Annotated[str | None, _flag("tracing")] = None,
     start_timeout: Annotated[str | None, _flag("start_timeout")] = None,
     watch: Annotated[str | None, _flag("watch")] = None,
     drain_delay: Annotated[str | None, _flag("drain_delay")] = None,

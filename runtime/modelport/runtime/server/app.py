@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .request import Headers
     from .responses import Response
     from .site import Site, Visit
+    from .tracing import Tracing
     from .traffic import Traffic
 
 
@@ -82,6 +83,12 @@ class App:
         self._metrics = metrics
         self._admission = Admission(settings.max_pending, settings.max_queue_wait)
         self._thread = _one_thread()
+        self._tracing = _tracing() if settings.tracing else None
+
+    def close(self) -> None:
+        """Send what is left to be sent."""
+        if self._tracing is not None:
+            self._tracing.close()
 
     async def __rsgi__(self, scope: Scope, exchange: Exchange) -> None:
         """Answer one request, whatever happens."""
@@ -96,10 +103,11 @@ class App:
             headers.append(("connection", "close"))
         exchange.response_bytes(response.status, headers, response.body)
         self._traffic.answer()
+        seconds, queued = perf_counter() - begun, turn.waited or 0.0
         if self._settings.access_log:
-            accesslog.note(
-                visit, response, client=scope.client, seconds=perf_counter() - begun, queued=turn.waited or 0.0
-            )
+            accesslog.note(visit, response, client=scope.client, seconds=seconds, queued=queued)
+        if self._tracing is not None:
+            self._tracing.note(visit, response, seconds=seconds, queued=queued)
         if body.unread:
             await body.discard()
 
@@ -194,6 +202,12 @@ class Turn:
 
 async def _read(visit: Visit) -> Response:
     return visit.answer()
+
+
+def _tracing() -> Tracing:
+    from .tracing import Tracing  # noqa: PLC0415  nobody else needs OpenTelemetry
+
+    return Tracing()
 
 
 def _one_thread() -> ThreadPoolExecutor:

@@ -54,8 +54,8 @@ class Declared:
     def check(self, limit: int) -> None:
         """Raise an error unless the body is one that can be read.
 
-        That is `UnsupportedEncodingError` for one compressed otherwise than by gzip, `BodyTooLargeError` for one of more
-        than `limit` bytes, `LengthRequiredError` where there is neither a length nor chunks, `InvalidInputError` for a
+        That is `UnsupportedEncodingError` for one compressed otherwise than by gzip, `BodyTooLargeError` for one above
+        `limit` bytes, `LengthRequiredError` where there is neither a length nor chunks, and `InvalidInputError` for a
         length that is none.
         """
         if self._encoding.lower() not in _ENCODINGS:
