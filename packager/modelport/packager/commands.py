@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelport.packager.errors import ParityError
+from modelport.runtime.cli.limited import SECONDS, LimitMemory, LimitSeconds, limited
 from modelport.runtime.cli.wording import sized
 from modelport.runtime.package import Contract  # noqa: TC001  Typer reads the annotations
 
@@ -47,8 +48,14 @@ def convert(  # noqa: PLR0917  Typer's flags
     threads: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Threads of the engine, 1 if not given; more may change bits.")
     ] = None,
+    *,
+    limit_seconds: LimitSeconds = SECONDS,
+    limit_memory: LimitMemory = None,
 ) -> None:
-    """Convert a trained model to a package, proven equal to what was trained."""
+    """Convert a trained model to a package, proven equal to what was trained.
+
+    A ready .onnx file is taken for one of others: it is loaded and run in a process with limits.
+    """
     from modelport.packager.build import convert as build  # noqa: PLC0415  heavy things load when the command runs
     from modelport.packager.config import PackageConfig, load_config, packaged_files  # noqa: PLC0415
     from modelport.packager.conversion.samplefile import read_expected, read_sample  # noqa: PLC0415
@@ -56,6 +63,8 @@ def convert(  # noqa: PLR0917  Typer's flags
 
     written = model.endswith((".yaml", ".yml"))
     config = load_config(model) if written else PackageConfig(model=model)
+    if config.model.endswith(".onnx"):
+        limited(limit_seconds, limit_memory)
     sample, expected = sample or config.sample, expected or config.expected
     try:
         made = build(

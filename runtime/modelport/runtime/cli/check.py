@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import typer
 
+from .limited import SECONDS, LimitMemory, LimitSeconds, limited
 from .options import AsJson, Digest, EngineName, PackagePath, Providers, names_of
 from .wording import counted
 
@@ -21,12 +22,16 @@ def check(
     engine: EngineName = "onnxruntime",
     providers: Providers = "",
     as_json: AsJson = False,
+    *,
+    limit_seconds: LimitSeconds = SECONDS,
+    limit_memory: LimitMemory = None,
 ) -> None:
-    """Verify a package and score its golden samples here.
+    """Verify a package and score its golden samples here, in a process with limits.
 
     The verdict is `identical` (the recorded bits), `within bound` (other bits, inside the recorded tolerance),
     `plausible` (a model that is not deterministic, inside what it was seen to do) or `failed`, which exits with 1.
     """
+    limited(limit_seconds, limit_memory)
     from modelport.runtime import golden  # noqa: PLC0415  heavy things load when the command runs
     from modelport.runtime.scorer import load  # noqa: PLC0415
 
