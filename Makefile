@@ -18,7 +18,7 @@ test: $(VENV)/.dev $(VENV)/.azureml  ## the tests, but those that take minutes
 
 test-slow: $(VENV)/.dev $(VENV)/.azureml  ## the tests that take minutes
 	.ci/need test
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -m slow -o faulthandler_timeout=0 $(ARGS)
 
 check: $(VENV)/.dev  ## lint, types, layers
 	$(BIN)/ruff check

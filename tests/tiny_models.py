@@ -66,9 +66,9 @@ def plan(
     )
 
 
-def linear(path: Path, *, nullable: bool = False) -> Path:
-    """`x` FP32 [-1, 4] -> `y` FP32 [-1, 3]: y = x @ W + b, a row alone is padded."""
-    rng = np.random.default_rng(7)
+def linear(path: Path, *, nullable: bool = False, seed: int = 7) -> Path:
+    """`x` FP32 [-1, 4] -> `y` FP32 [-1, 3]: y = x @ W + b, a row alone is padded. W and b are drawn with `seed`."""
+    rng = np.random.default_rng(seed)
     model = _model(
         [helper.make_node("Gemm", ["x", "w", "b"], ["y"])],
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 4])],

@@ -8,6 +8,8 @@ server's own account: all that it began it says to have answered, and all that i
 from __future__ import annotations
 
 import itertools
+import os
+import re
 import signal
 import socket
 import threading
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 import numpy as np
 import pytest
+import sealed
 import servers
 import tiny_models
 
@@ -33,11 +36,15 @@ _CLIENTS = 8
 class Load:
     """Clients with keep-alive connections that send requests of one row until they are told to stop."""
 
-    def __init__(self, package: Path, port: int) -> None:
+    def __init__(self, port: int, *packages: Path) -> None:
+        """Ask the server at `port`, which serves one of `packages` at a time: an answer must be that of its version."""
         self._port = port
         rows = np.random.default_rng(1).normal(size=(64, 4)).astype(np.float32)
-        scored = load(package).score(rows)["y"]
-        self._cases = [(_request(row), answer.tobytes()) for row, answer in zip(rows, scored, strict=True)]
+        scored = {scorer.manifest.version: scorer.score(rows)["y"] for scorer in map(load, packages)}
+        self._cases = [
+            (_request(row), {version: answers[number].tobytes() for version, answers in scored.items()})
+            for number, row in enumerate(rows)
+        ]
         self.outcomes: Counter[str] = Counter()
         self._changed = threading.Condition()
         self._up = threading.Event()
@@ -57,8 +64,12 @@ class Load:
 
     def up(self, *, after: int) -> None:
         """Say that the server is up, and wait until `after` more requests are answered."""
-        target = self.outcomes["right"] + after
         self._up.set()
+        self.go_on(after)
+
+    def go_on(self, more: int) -> None:
+        """Wait until so many more requests are answered rightly."""
+        target = self.outcomes["right"] + more
         with self._changed:
             assert self._changed.wait_for(lambda: self.outcomes["right"] >= target, 60)
 
@@ -104,7 +115,7 @@ def _request(row: np.ndarray) -> bytes:
     return head.encode() + body
 
 
-def _ask(connection: socket.socket, request: bytes, expected: bytes) -> tuple[str, bool]:
+def _ask(connection: socket.socket, request: bytes, expected: dict[str, bytes]) -> tuple[str, bool]:
     """Return what became of a request, and whether the connection can be used again."""
     received = b""
     try:
@@ -123,12 +134,14 @@ def _ask(connection: socket.socket, request: bytes, expected: bytes) -> tuple[st
         return ("lost" if received else "closed unanswered"), False
     if not received:
         return "closed unanswered", False
-    right = head.startswith(b"HTTP/1.1 200 ") and _bits(body) == expected
+    right = head.startswith(b"HTTP/1.1 200 ") and _is_right(body, expected)
     return ("right" if right else "wrong"), fields.get(b"connection") != b"close"
 
 
-def _bits(body: bytes) -> bytes:
-    return np.array(msgspec.json.decode(body)["outputs"][0]["data"], np.float32).tobytes()
+def _is_right(body: bytes, expected: dict[str, bytes]) -> bool:
+    answer = msgspec.json.decode(body)
+    bits = np.array(answer["outputs"][0]["data"], np.float32).tobytes()
+    return bits == expected[answer["model_version"]]
 
 
 def _restart_under_load(package: Path, *, restarts: int, requests: int, workers: int) -> Counter[str]:
@@ -137,7 +150,7 @@ def _restart_under_load(package: Path, *, restarts: int, requests: int, workers:
     port = 0
     with servers.serving(package) as first:
         port = first.port
-    with Load(package, port) as clients:
+    with Load(port, package) as clients:
         for _ in range(restarts):
             server: Server
             with servers.serving(package, port=port, workers=workers) as server:
@@ -159,9 +172,56 @@ def test_a_few_restarts_under_load_lose_no_request_and_answer_none_wrongly(tmp_p
     assert (outcomes["lost"], outcomes["wrong"]) == (0, 0)
 
 
+def _versions(folder: Path) -> tuple[Path, Path]:
+    """Return two packages of one name whose answers differ."""
+    first, second = tiny_models.linear(folder / "first"), tiny_models.linear(folder / "second", seed=8)
+    sealed.seal(second, change=lambda manifest: manifest.update(version="2"))
+    return first, second
+
+
+def _abuse(folder: Path, *, restarts: int, kills: int, requests: int) -> tuple[Counter[str], int]:
+    """Restart a server of two workers under load, reload it once in each life, and kill a worker in some.
+
+    Returns how the clients' requests ended, and how many were lost in lives without a kill.
+    """
+    packages = _versions(folder)
+    served = folder / "served"
+    served.symlink_to(packages[0])
+    lost_without_kill = 0
+    with servers.serving(served) as first:
+        port = first.port
+    with Load(port, *packages) as clients:
+        for life in range(restarts):
+            before = clients.outcomes["lost"]
+            with servers.serving(served, port=port, workers=2) as server:
+                clients.up(after=requests // restarts // 4)
+                other = packages[(life + 1) % 2]
+                (folder / "next").symlink_to(other)
+                (folder / "next").rename(served)
+                server.process.send_signal(signal.SIGHUP)
+                server.wait_for(re.compile(f"reload: modelport serving linear {2 - life % 2} "))
+                clients.go_on(requests // restarts // 4)
+                if life < kills:
+                    os.kill(server.workers()[0], signal.SIGKILL)
+                clients.go_on(requests // restarts // 2)
+                assert server.stop(signal.SIGTERM) == 0, "\n".join(server.lines)
+                clients.down()
+            if life >= kills:
+                lost_without_kill += clients.outcomes["lost"] - before
+    return clients.outcomes, lost_without_kill
+
+
+def test_reloads_and_killed_workers_under_load_answer_nothing_wrongly(tmp_path: Path) -> None:
+    outcomes, lost_without_kill = _abuse(tmp_path, restarts=3, kills=1, requests=3_000)
+    assert outcomes["right"] >= 3_000
+    assert (outcomes["wrong"], lost_without_kill) == (0, 0)
+    assert outcomes["lost"] <= _CLIENTS
+
+
 @pytest.mark.slow
-def test_twenty_thousand_requests_over_twenty_restarts_are_all_answered_rightly(tmp_path: Path) -> None:
-    package = tiny_models.linear(tmp_path / "linear")
-    outcomes = _restart_under_load(package, restarts=20, requests=20_000, workers=1)
-    assert outcomes["right"] >= 20_000
-    assert (outcomes["lost"], outcomes["wrong"]) == (0, 0)
+@pytest.mark.timeout(900)
+def test_a_hundred_thousand_requests_over_restarts_reloads_and_kills(tmp_path: Path) -> None:
+    outcomes, lost_without_kill = _abuse(tmp_path, restarts=50, kills=20, requests=100_000)
+    assert outcomes["right"] >= 100_000
+    assert (outcomes["wrong"], lost_without_kill) == (0, 0)
+    assert outcomes["lost"] <= 20 * _CLIENTS
