@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -13,7 +14,7 @@ from .engines import DEFAULT, EngineRequest, open_engine
 from .errors import InvalidInputError, ScoringError, ScriptError
 from .frames import to_inputs
 from .package import open_package
-from .scripts import MODEL_DIR, Call, EntryScript, decoded, running
+from .scripts import MODEL_DIR, Call, EntryScript, Source, running
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,6 +95,7 @@ class Scorer:
     """An opened package: `score` takes what people hold and gives every output of the graph under its name."""
 
     def __init__(self, package: Package, *, engine: str = DEFAULT, providers: Sequence[str] = ()) -> None:
+        self.path = package.path
         self.digest = package.digest
         self.manifest: Manifest = package.manifest
         self.signature: Signature = package.manifest.signature
@@ -117,7 +119,7 @@ class Scorer:
     @property
     def has_script(self) -> bool:
         """Whether an entry script answers documents, and not the graph."""
-        return bool(self.manifest.names("script"))
+        return self._script is not None or bool(self.manifest.names("script"))
 
     def score(self, inputs: Any) -> Arrays:
         """Score an array, a dict of arrays, records, a pandas or Polars data frame, or an Arrow table.
@@ -134,7 +136,7 @@ class Scorer:
         is. To the script itself the graph answers. Raises `InvalidInputError`, `ScoringError` or `ScriptError`.
         """
         if running() is not self and (script := self.start()) is not None:
-            return script.run(call or Call(text if isinstance(text, str) else decoded(text)))
+            return script.run(call or Call(text))
         return self.answer(text)
 
     def answer(self, text: str | bytes) -> Any:
@@ -162,6 +164,16 @@ class Scorer:
                     self._script = EntryScript(self._unstarted, self)
                     self._unstarted = None
         return self._script
+
+    def use_script(self, path: str | os.PathLike[str]) -> None:
+        """Answer documents by the entry script in the file `path` from now on, in place of the package's own.
+
+        It is loaded and its `init` called; if that fails, what was used before stays. Raises `ScriptError`,
+        `InvalidPackageError` if the package is no longer what it was.
+        """
+        package = open_package(self.path, digest=self.digest)
+        self._script = EntryScript(package, self, Source.of(Path(path)))
+        self._unstarted = None
 
 
 def package_scorer() -> Scorer:

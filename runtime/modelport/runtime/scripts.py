@@ -40,9 +40,9 @@ T = TypeVar("T")
 
 
 class Call(NamedTuple):
-    """What a script is called with: the body as text, the headers, and for `@rawhttp` what makes the whole request."""
+    """What a script is called with: the body, the headers, and for `@rawhttp` what makes the whole request."""
 
-    text: str
+    text: str | bytes
     headers: Mapping[str, str] = {}
     request: Callable[[], Any] | None = None
 
@@ -52,16 +52,36 @@ def running() -> Any:
     return _running.get()
 
 
+class Source(NamedTuple):
+    """Where a script's code comes from: the name under which errors speak of it, the code, and its path for traces."""
+
+    name: str
+    code: bytes
+    path: Path
+
+    @classmethod
+    def of(cls, path: Path) -> Source:
+        """Read a script from a file that is in no package; raises `ScriptError` if that cannot be done."""
+        try:
+            return cls(path.name, path.read_bytes(), path.resolve())
+        except OSError as error:
+            raise ScriptError(f"script `{path}`: expected a file, got {error.strerror}") from error
+
+
 class EntryScript:
     """The entry script of a package, its module executed and its `init` called."""
 
-    def __init__(self, package: Package, context: Any) -> None:
-        """Load and start the script; `context` is what `running` gives to it. Raises `ScriptError`."""
-        self.name = package.manifest.name_of("script")
+    def __init__(self, package: Package, context: Any, source: Source | None = None) -> None:
+        """Load and start the package's script, or `source` in its place; raises `ScriptError`.
+
+        `context` is what `running` gives to it.
+        """
+        self.name = package.manifest.name_of("script") if source is None else source.name
         self._context = context
         home = self._call("expected a directory with its package", lambda: self._home_of(package))
         os.environ[MODEL_DIR] = str(home)
-        module = self._call("expected it to load", lambda: _execute(package, self.name, home))
+        found = source or Source(self.name, package.files[self.name], home / self.name)
+        module = self._call("expected it to load", lambda: _execute(found, package.digest))
         init = self._function(module, "init")
         self._run = self._function(module, "run")
         self._arguments = self._call("expected a `run` that can be called", lambda: _arguments(self.name, self._run))
@@ -87,9 +107,9 @@ class EntryScript:
         token = _running.set(self._context)
         try:
             return function()
-        except own:
+        except (own, KeyboardInterrupt):
             raise
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # `SystemExit`, and the panic of a library in Rust, are no `Exception`
             raise ScriptError(f"script `{self.name}`: {expected}, got {_reason(error)}") from error
         finally:
             _running.reset(token)
@@ -117,16 +137,15 @@ def _reason(error: BaseException) -> str:
     return printable(shortened(f"{name}: {text}" if text else name, 300))
 
 
-def _execute(package: Package, name: str, home: Path) -> ModuleType:
-    """Execute the bytes that were verified, as a module of a name of its own, each time another."""
+def _execute(source: Source, digest: str) -> ModuleType:
+    """Execute the code, not what the file holds by now, as a module of a name of its own, each time another."""
     for raw in filter(None, map(sys.modules.get, _RAW)):
         vars(raw)["_rawHttpRequested"] = False  # what another script wished for
-    digest = package.digest.removeprefix("sha256:")
-    module = ModuleType(f"{Path(name).stem}_{digest[:12]}_{next(_numbers)}")
-    module.__file__ = str(home / name)
+    module = ModuleType(f"{Path(source.name).stem}_{digest.removeprefix('sha256:')[:12]}_{next(_numbers)}")
+    module.__file__ = str(source.path)
     sys.modules[module.__name__] = module  # dataclasses and pickle look there
     try:
-        code = compile(package.files[name], module.__file__, "exec", dont_inherit=True)
+        code = compile(source.code, module.__file__, "exec", dont_inherit=True)
         exec(code, module.__dict__)  # noqa: S102  the user's own code
     except BaseException:
         sys.modules.pop(module.__name__, None)
@@ -158,8 +177,12 @@ def _maker(script: str, run: Callable[..., Any], inputs: list[inspect.Parameter]
     if raw:
         return lambda call: {inputs[0].name: _request(script, call)}
     if decorated:
-        return lambda call: _named_arguments(inputs, call.text)
-    return lambda call: {inputs[0].name: call.text}
+        return lambda call: _named_arguments(inputs, _text(call))
+    return lambda call: {inputs[0].name: _text(call)}
+
+
+def _text(call: Call) -> str:
+    return call.text if isinstance(call.text, str) else decoded(call.text)
 
 
 def _request(script: str, call: Call) -> Any:

@@ -49,6 +49,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             description="the digest that the package must have, any other is refused; of several packages one each",
         ),
     ] = ()
+    script: Annotated[
+        _Text | None,
+        Meta(
+            title="a file",
+            description="file with an entry script to use in place of the package's own: for developing one",
+        ),
+    ] = None
+    reload: Annotated[
+        bool,
+        Meta(title="true or false", description="whether that script is read again when it changes"),
+    ] = False
     host: Annotated[
         str,
         Meta(min_length=1, title="an address", description="address to listen on; `0.0.0.0` is every IPv4 network"),
@@ -199,6 +210,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     flag: str
     default: str
     meaning: str
+    is_switch: bool = False
 
 
 def table() -> Iterator[Setting]:
@@ -215,6 +227,7 @@ def table() -> Iterator[Setting]:
             flag=flag,
             default=_as_text(field.default),
             meaning=meta.description or "",
+            is_switch=hints[field.name].__origin__ is bool,
         )
 
 
@@ -246,6 +259,10 @@ def resolve(flags: Mapping[str, object], environment: Mapping[str, str]) -> Sett
 
 def _contradictions(values: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong between settings that are each fine."""
+    if values.get("reload") and "script" not in values:
+        yield "`--reload`: expected a `--script` with it, got none"
+    if "script" in values and len(values.get("package", ())) > 1:
+        yield f"`--script`: expected one package with it, got {len(values['package'])}"
     digests, packages = len(values.get("digest", ())), len(values.get("package", ()))
     if digests and packages and digests != packages:
         yield f"`--digest`: expected one for each of {packages} packages, got {digests}"

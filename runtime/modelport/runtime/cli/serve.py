@@ -16,6 +16,9 @@ def _flag(name: str) -> Any:
     """Return the option for a setting. Its text is read by the settings, which name all that is wrong at once."""
     setting = _SETTINGS[name]
     default = f" [default: {setting.default}]" if setting.default else ""
+    if setting.is_switch:
+        flag = f"{setting.flag}/--no-{setting.flag.removeprefix('--')}"
+        return typer.Option(flag, help=setting.meaning, show_default=False)
     return typer.Option(setting.flag, metavar=name.upper(), help=f"{setting.meaning}{default}", show_default=False)
 
 
@@ -25,6 +28,8 @@ def serve(
     ] = None,
     *,
     digest: Annotated[str | None, _flag("digest")] = None,
+    script: Annotated[str | None, _flag("script")] = None,
+    reload: Annotated[bool | None, _flag("reload")] = None,
     host: Annotated[str | None, _flag("host")] = None,
     port: Annotated[str | None, _flag("port")] = None,
     workers: Annotated[str | None, _flag("workers")] = None,
@@ -39,8 +44,8 @@ def serve(
     scoring_timeout: Annotated[str | None, _flag("scoring_timeout")] = None,
     header_timeout: Annotated[str | None, _flag("header_timeout")] = None,
     body_timeout: Annotated[str | None, _flag("body_timeout")] = None,
-    access_log: Annotated[str | None, _flag("access_log")] = None,
-    tracing: Annotated[str | None, _flag("tracing")] = None,
+    access_log: Annotated[bool | None, _flag("access_log")] = None,
+    tracing: Annotated[bool | None, _flag("tracing")] = None,
     start_timeout: Annotated[str | None, _flag("start_timeout")] = None,
     watch: Annotated[str | None, _flag("watch")] = None,
     drain_delay: Annotated[str | None, _flag("drain_delay")] = None,

@@ -6,6 +6,8 @@ from typing import Final
 
 #: Seconds that one request may keep the event loop, and with it every other connection, waiting.
 BUDGET: Final = 0.005
+#: Seconds that a request of a model is taken to need of which nobody knows how quick it is: not a quick one.
+UNKNOWN: Final = 2 * BUDGET
 #: Bytes up to which a request of a size that was never seen is taken for a quick one.
 SMALL: Final = 1 << 14
 _FALL: Final = 0.5  # how far an estimate follows a quicker request, and a slower one

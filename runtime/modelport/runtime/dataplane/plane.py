@@ -27,12 +27,16 @@ if TYPE_CHECKING:
 
 
 class ModelMetadata(msgspec.Struct, frozen=True, kw_only=True):
-    """What is served: the package's manifest, its digest, what executes it, and the versions of that name."""
+    """What is served: the package's manifest, its digest, what executes it, and the versions of that name.
+
+    `has_script` says that documents are answered by an entry script and not by the graph.
+    """
 
     manifest: Manifest
     digest: str
     engine: str
     versions: tuple[str, ...]
+    has_script: bool
 
 
 class DataPlane:
@@ -86,7 +90,11 @@ class DataPlane:
         name = scorer.manifest.name
         versions = tuple(each.manifest.version for each in self.scorers() if each.manifest.name == name)
         return ModelMetadata(
-            manifest=scorer.manifest, digest=scorer.digest, engine=scorer.engine.description, versions=versions
+            manifest=scorer.manifest,
+            digest=scorer.digest,
+            engine=scorer.engine.description,
+            versions=versions,
+            has_script=scorer.has_script,
         )
 
     def infer(self, request: InferRequest) -> InferResponse:

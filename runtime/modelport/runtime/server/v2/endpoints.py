@@ -72,7 +72,7 @@ def _describe(plane: DataPlane, route: Route) -> wire.ModelMetadata:
             "contract": manifest.contract,
             "batch": manifest.signature.batch,
             "infer": "graph",
-            "score": "script" if manifest.names("script") else "graph",
+            "score": "script" if found.has_script else "graph",
         },
     )
 
