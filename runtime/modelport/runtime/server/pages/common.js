@@ -30,7 +30,10 @@ function visible(text) {
 }
 
 /** Return a name that somebody else chose, as an element whose direction ends with it. */
-const named = (name, tag = 'bdi', properties = {}) => make(tag, { dir: 'auto', ...properties }, visible(name));
+function named(name, tag = 'bdi', properties = {}) {
+  const text = visible(name);
+  return make(tag, { dir: 'auto', ...properties }, text.trim() ? text : `"${text}"`);
+}
 
 /** Return `text` with what stands between backticks as code. */
 function prose(text) {
@@ -60,14 +63,18 @@ function parse(text) {
   }
 }
 
+/** Return a plain value as JSON, what cannot be seen in it as escapes. */
+const literal = (value) => JSON.stringify(value).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (character) =>
+  character.split('').map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`).join(''));
+
 /** Return a value of `parse` as JSON for people: what fits a line stands on one. */
-function pretty(value, indent = '', width = 72) {
+function pretty(value, indent = '', width = 64) {
   if (value instanceof Numeral) return value.text;
-  if (value === null || typeof value !== 'object') return JSON.stringify(value);
+  if (value === null || typeof value !== 'object') return literal(value);
   const list = Array.isArray(value);
   const [open, close] = list ? '[]' : '{}';
   const inner = `${indent}  `;
-  const parts = Object.entries(value).map(([key, each]) => (list ? '' : `${JSON.stringify(key)}: `) + pretty(each, inner, width));
+  const parts = Object.entries(value).map(([key, each]) => (list ? '' : `${literal(key)}: `) + pretty(each, inner, width));
   const line = open + parts.join(', ') + close;
   if (!parts.length || (indent.length + line.length <= width && !line.includes('\n'))) return line;
   if (list && parts.every((part) => part.length < 24)) return `${open}\n${packed(parts, inner, width)}\n${indent}${close}`;
@@ -131,31 +138,40 @@ async function askJson(address) {
   return parse(answer.text);
 }
 
-/** Put a form for the key in `place`; `again` is called with a new one. Returns what shows it with a reason. */
+/** Put a form for the key in `place`; `again` is called with a new one. Returns what shows it: `wanted` after a 401. */
 function keyForm(place, again) {
   const input = make('input', { id: 'key', type: 'password', autocomplete: 'off', spellcheck: 'false', 'aria-describedby': 'key-hint' });
-  const reason = make('p', { role: 'status' });
-  const said = make('span', { class: 'small quiet', role: 'status' });
-  const form = make('form', { class: 'card notice ask', hidden: true, 'aria-label': 'Key', onsubmit: (event) => {
-    event.preventDefault();
-    const given = input.value.trim();
-    said.textContent = !/^[!-~]*$/.test(given) ? 'Expected ASCII without spaces, got something else' : given ? 'Used from now on' : 'No key is sent';
-    if (!/^[!-~]*$/.test(given)) return;
+  const reason = make('p', { class: 'fill', role: 'status' });
+  const said = make('span', { class: 'small', role: 'status' });
+  const use = (given) => {
+    const sendable = /^[!-~]*$/.test(given);
+    said.textContent = !sendable ? 'Expected ASCII without spaces, got something else' : given ? 'Used from now on' : 'No key is sent';
+    if (!sendable) return;
     keep(given);
     again();
-  } },
-  reason,
-  make('div', { class: 'stack' },
-    make('label', { for: 'key' }, 'Key', make('span', { class: 'hint', id: 'key-hint' }, 'Kept in this tab until it is closed, sent as ', make('code', {}, 'Authorization: Bearer …'))),
-    make('div', { class: 'row' }, make('div', { class: 'fill' }, input), make('button', { class: 'primary' }, 'Use key'),
-      make('button', { type: 'button', onclick: () => { input.value = ''; form.requestSubmit(); } }, 'Forget'), said)));
-  place.append(form);
-  return (text, focus = false) => {
-    form.hidden = false;
-    input.value = key();
-    reason.replaceChildren(...prose(text));
-    if (focus) input.focus();
   };
+  const entry = make('div', { class: 'stack' },
+    make('label', { for: 'key' }, 'Key', make('span', { class: 'hint', id: 'key-hint' }, 'Kept in this tab until it is closed, sent as ', make('code', {}, 'Authorization: Bearer …'))),
+    make('div', { class: 'row' }, make('div', { class: 'fill' }, input), make('button', { class: 'primary' }, 'Use key'), said));
+  const inUse = make('div', { class: 'row' },
+    make('button', { type: 'button', class: 'slight', onclick: () => { show(true); reason.textContent = 'Another key takes the place of the one from before.'; } }, 'Change'),
+    make('button', { type: 'button', class: 'slight', onclick: () => { use(''); show(); input.focus(); } }, 'Forget'));
+  const form = make('form', { class: 'card notice key', hidden: true, 'aria-label': 'Key', onsubmit: (event) => { event.preventDefault(); use(input.value.trim()); } },
+    make('div', { class: 'row' }, reason, inUse), entry);
+  place.append(form);
+  function show(wanted = false) {
+    const quiet = !wanted && key() !== '';
+    form.hidden = false;
+    form.classList.toggle('ask', !quiet);
+    inUse.hidden = !quiet;
+    entry.hidden = quiet;
+    input.value = key();
+    said.textContent = '';
+    if (wanted) reason.textContent = key() ? 'The server does not accept this key.' : 'This server answers those who have a key: type it to go on.';
+    else reason.textContent = key() ? 'Your key is sent with every request.' : 'What tells of a model needs a key of this server.';
+    if (wanted) input.focus();
+  }
+  return show;
 }
 
 /** Return what `show` makes of the first items, and a button for the rest; all in `li` if those are. */
@@ -187,4 +203,8 @@ async function copy(text, source) {
 
 const milliseconds = (spent) => `${spent < 10 ? spent.toFixed(1) : Math.round(spent).toLocaleString('en')} ms`;
 
+document.querySelector('.skip').addEventListener('click', (event) => {
+  event.preventDefault(); // the address keeps what it says of the page
+  find('main').focus();
+});
 for (const link of document.querySelectorAll('a[data-page]')) link.href = at(link.dataset.page);
