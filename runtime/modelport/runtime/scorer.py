@@ -94,7 +94,10 @@ class GraphRunner:
 class Scorer:
     """An opened package: `score` takes what people hold and gives every output of the graph under its name."""
 
-    def __init__(self, package: Package, *, engine: str = DEFAULT, providers: Sequence[str] = ()) -> None:
+    def __init__(
+        self, package: Package, *, engine: str = DEFAULT, providers: Sequence[str] = (), share: str = ""
+    ) -> None:
+        """Open a package; `share` is a directory as `EngineRequest` has it. Raises what `load` raises."""
         self.path = package.path
         self.digest = package.digest
         self.manifest: Manifest = package.manifest
@@ -109,6 +112,7 @@ class Scorer:
             files=dict(package.files),
             threads=package.manifest.execution.threads,
             providers=tuple(providers),
+            share=share,
         )
         self.engine: Engine = open_engine(request, engine)
         self.runner = GraphRunner(self.engine, self.signature, package.manifest.execution)

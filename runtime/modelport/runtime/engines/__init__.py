@@ -28,7 +28,8 @@ class EngineRequest(msgspec.Struct, frozen=True, kw_only=True):
     `files` are all files of the package by name, for engines that bring their own form of the model. `providers` are
     names such as `cpu` or `cuda`, the first that fits is used; empty leaves the choice to the engine.
     With `inputs`, the graph must have just these; `requires` is the oldest ONNX Runtime that runs it.
-    `optimise` false runs the graph as it is written, to compare with.
+    `optimise` false runs the graph as it is written, to compare with. `share` is a directory of this user alone through
+    which processes that open the same large model have its weights in memory once; empty shares nothing.
     """
 
     model: bytes
@@ -40,6 +41,7 @@ class EngineRequest(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 1
     optimise: bool = True
     providers: tuple[str, ...] = ()
+    share: str = ""
 
 
 class Engine(Protocol):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before it loads: read once by the library
 
+import msgspec
 import numpy as np
 import onnxruntime
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
@@ -24,6 +25,8 @@ from modelport.runtime.errors import (
     printable,
     shortened,
 )
+
+from . import sharing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,12 +56,7 @@ class OrtEngine:
         _check_version(request.requires)
         providers = _providers(request.providers)
         try:
-            self._session = onnxruntime.InferenceSession(
-                request.model,
-                _options(request),
-                providers=[name for _, name in providers],
-                enable_fallback=0,  # it prints, and runs on another provider than was asked for
-            )
+            self._session = _open(request, [name for _, name in providers])
         except Exception as error:  # damaged models raise more than ONNX Runtime's own kinds (UnicodeDecodeError)
             raise InvalidPackageError(
                 f"model: expected one that ONNX Runtime {onnxruntime.__version__} loads, got {_first_line(error)}"
@@ -108,6 +106,34 @@ class OrtEngine:
                 options.terminate = True
 
 
+def open_session(model: bytes | str, options: Any, providers: Sequence[str] = ("CPUExecutionProvider",)) -> Any:
+    """Open a model, from its bytes or a path; raises what ONNX Runtime raises."""
+    return onnxruntime.InferenceSession(
+        model,
+        options,
+        providers=list(providers),
+        enable_fallback=0,  # it prints, and runs on another provider than was asked for
+    )
+
+
+def _open(request: EngineRequest, providers: list[str]) -> Any:
+    """Open the model, through its shared form where it is large enough to be worth that and has one."""
+    alone = providers == ["CPUExecutionProvider"]
+    if request.share and alone and _size(request) >= _SMALL_MODEL:
+        directory = sharing.saved(request, onnxruntime.__version__)
+        if directory is not None:
+            options = options_of(msgspec.structs.replace(request, external_data={}, optimise=False))
+            return open_session(sharing.model_in(directory), sharing.options_for(options, directory), providers)
+    session = open_session(request.model, options_of(request), providers)
+    if hasattr(session, "_model_bytes"):
+        session._model_bytes = None  # noqa: SLF001  kept for a fallback that is off: a copy of the model a process
+    return session
+
+
+def _size(request: EngineRequest) -> int:
+    return len(request.model) + sum(map(len, request.external_data.values()))
+
+
 def _check_version(oldest: str) -> None:
     """Raise `MissingExtraError` if the installed ONNX Runtime is older than `oldest`; empty asks for none."""
     if _numbers(oldest) > _numbers(onnxruntime.__version__):
@@ -139,7 +165,8 @@ def _check_names(request: EngineRequest, session: Any) -> None:
         raise InvalidPackageError(f"model: expected the inputs of the signature alone, got {named(extra[0])} too")
 
 
-def _options(request: EngineRequest) -> Any:
+def options_of(request: EngineRequest) -> Any:
+    """Return how a session runs `request`."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = request.threads
     options.inter_op_num_threads = 1
@@ -149,7 +176,7 @@ def _options(request: EngineRequest) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Else bytes that happen to hold `ORTM` would be read as another format than the one that was verified.
     options.add_session_config_entry("session.load_model_format", "ONNX")
-    if len(request.model) + sum(map(len, request.external_data.values())) < _SMALL_MODEL:
+    if _size(request) < _SMALL_MODEL:
         options.enable_cpu_mem_arena = False  # 10 to 15 % faster on small models
         options.enable_mem_pattern = False
     if request.external_data:
