@@ -6,19 +6,22 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+import weakref
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping
 
-_SERVING = re.compile(r"modelport serving (\S+) (\S+) (sha256:[0-9a-f]{64}) at http://([^\s\"]+):(\d+)")
+_SERVING = re.compile(r"modelport serving (\S+) (\S+) (sha256:[0-9a-f]{64}) at https?://([^\s\"]+):(\d+)")
 _DRAINED = re.compile(r"drained: (\d+) requests begun, (\d+) answered")
 _PATIENCE = 60.0
 
@@ -36,20 +39,61 @@ class Answer(NamedTuple):
         return json.loads(self.content)
 
 
-class Server:
-    """A server process. `lines` is what it has written to stderr so far."""
+class Address:
+    """Where a server is; its paths are those below `prefix`."""
+
+    def __init__(self, host: str = "", port: int = 0, prefix: str = "") -> None:
+        self.host, self.port, self.prefix = host, port, prefix
+
+    @property
+    def url(self) -> str:
+        """Host and port, as tritonclient wants them."""
+        return f"{self.host}:{self.port}"
+
+    def ask(
+        self,
+        path: str,
+        body: object = None,
+        *,
+        method: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        patience: float = _PATIENCE,
+    ) -> Answer:
+        """Send one request on a connection of its own; a body that is no bytes is sent as JSON."""
+        content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=patience)
+        try:
+            verb = method or ("GET" if body is None else "POST")
+            connection.request(verb, f"{self.prefix}{path}", content, dict(headers or {}))
+            response = connection.getresponse()
+            return Answer(
+                response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+            )
+        finally:
+            connection.close()
+
+
+class Server(Address):
+    """A server process. `lines` is what it has written so far, `temporary` where it puts temporary files."""
 
     def __init__(self, command: list[str], settings: Mapping[str, str]) -> None:
+        super().__init__()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("MODELPORT_")}
         self.lines: list[str] = []
         self._written = threading.Condition()
         self._ended = False
+        self.temporary = Path(tempfile.mkdtemp(prefix="servers-"))
+        weakref.finalize(self, shutil.rmtree, self.temporary, ignore_errors=True)
         self.process = subprocess.Popen(
-            command, env={**inherited, **settings}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            command,
+            env={**inherited, "TMPDIR": str(self.temporary), **settings},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.host, self.port, self.digest = "", 0, ""
+        self.digest = ""
 
     def wait_for(self, pattern: re.Pattern[str], *, after: int = 0) -> re.Match[str]:
         """Return the first match in the log from line `after` on, waiting for it."""
@@ -69,26 +113,6 @@ class Server:
         """Wait until the server says that it serves."""
         match = self.wait_for(_SERVING)
         self.digest, self.host, self.port = match[3], match[4].strip("[]"), int(match[5])
-
-    @property
-    def url(self) -> str:
-        """Host and port, as tritonclient wants them."""
-        return f"{self.host}:{self.port}"
-
-    def ask(
-        self, path: str, body: object = None, *, method: str | None = None, headers: Mapping[str, str] | None = None
-    ) -> Answer:
-        """Send one request on a connection of its own; a body that is no bytes is sent as JSON."""
-        content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=_PATIENCE)
-        try:
-            connection.request(method or ("GET" if body is None else "POST"), path, content, dict(headers or {}))
-            response = connection.getresponse()
-            return Answer(
-                response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
-            )
-        finally:
-            connection.close()
 
     def workers(self) -> list[int]:
         """Return the process ids of the workers."""
@@ -135,6 +159,14 @@ class Server:
         with self._written:
             self._ended = True
             self._written.notify_all()
+
+
+def wait_until(condition: Callable[[], object], expected: str) -> None:
+    """Wait until `condition` holds, for as long as a test may wait."""
+    deadline = time.monotonic() + _PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"expected {expected}"
+        time.sleep(0.01)
 
 
 def launch(package: Path | str, **settings: object) -> Server:

@@ -151,6 +151,11 @@ RAISED: dict[str, tuple[str, str]] = {
     ),
     "an error that is shown as no text": ("raise type('Odd', (Exception,), {'__str__': lambda self: 1})", "Odd"),
     "a stop of an iteration": ("raise StopIteration(1)", "StopIteration: 1"),
+    "the end of a task": ("import asyncio; raise asyncio.CancelledError", "CancelledError"),
+    "a panic of a library in Rust": (
+        "raise type('PanicException', (BaseException,), {})('boom')",
+        "PanicException: boom",
+    ),
 }
 
 
@@ -422,6 +427,17 @@ def run(data):
     scorers = [load(one), load(scripted_package(script.format(start=20))), load(one)]
     assert [scorer.run("") for scorer in scorers] == [11, 21, 11]
     assert [scorer.run("") for scorer in scorers] == [12, 22, 12]
+
+
+def test_the_module_of_a_script_goes_with_it(scripted_package: Callable[..., Path]) -> None:
+    """Or else every reload of a server would leave one behind, with all that it holds."""
+    before = set(sys.modules)
+    opened = load(scripted_package(ECHO))
+    opened.run("")
+    assert len(set(sys.modules) - before) == 1
+    del opened
+    gc.collect()
+    assert set(sys.modules) == before
 
 
 def test_the_package_has_one_script_or_none(scripted_package: Callable[..., Path]) -> None:

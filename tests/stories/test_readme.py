@@ -53,18 +53,19 @@ def test_the_readmes_curl_lines_give_the_bits_of_modelport_score_and_its_words(f
     done = modelport("score", "wine", "rows.csv", "-o", "answers.npz", folder=folder)
     assert done.code == 0, done.err
     with servers.serving(folder / "wine") as server:
-        good, bad = (curl(command, server.url, folder) for command in commands("curl "))
+        good, bad, document = (curl(command, server.url, folder) for command in commands("curl "))
     with np.load(folder / "answers.npz") as answers:
         label, probabilities = answers["label"], answers["probabilities"]
     outputs = {output["name"]: output for output in good["outputs"]}
     assert outputs["label"]["data"] == [label[0]]
     assert np.array_equal(np.array(outputs["probabilities"]["data"], np.float32), probabilities[0])
+    assert document == {"data": [[label[0], outputs["probabilities"]["data"]]]}
     assert bad == {"error": "input `X`: expected shape [-1, 13], got [1, 12] (a dimension of -1 accepts any length)"}
 
 
 def curl(command: str, url: str, folder: Path) -> dict:
     """Run a curl line of the README against `url`; what follows it there is its answer, and left out."""
-    line = command[: command.rindex("}'") + 2].replace("localhost:8080", url)
+    line = command[: command.index("}'") + 2].replace("localhost:8080", url)
     done = subprocess.run(["sh", "-c", line], cwd=folder, capture_output=True, text=True, timeout=60, check=True)
     answer: dict = json.loads(done.stdout)
     return answer

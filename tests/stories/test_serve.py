@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 import servers
 import tiny_models
+from adding import adding
 
 from modelport.runtime import load
 from modelport.runtime.package import Spread
@@ -369,3 +370,71 @@ def test_an_input_at_which_the_graph_fails_is_the_clients_and_the_log_has_the_en
         assert "trace" not in logged
         body["inputs"][0]["data"] = [1]
         assert server.ask("/v2/models/fragile/infer", body).status == 200
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Packages of two versions of `wine` and of `linear`."""
+    home = tmp_path_factory.mktemp("packages")
+    wines = [adding(home / f"wine{number}", number, "wine", str(number)) for number in (2, 1)]
+    return [*wines, tiny_models.linear(home / "linear")]
+
+
+def test_several_packages_are_served_side_by_side_and_said_line_by_line(several: list[Path]) -> None:
+    with servers.serving(",".join(map(str, several)), log_format="text") as server:
+        server.wait_for(re.compile("modelport serving linear"))
+        assert server.lines == [
+            f"modelport serving {name} {load(path).digest} at http://{server.url} (proof self)"
+            for name, path in zip(("wine 2", "wine 1", "linear 1"), several, strict=True)
+        ]
+        assert server.ask(INFER, GOOD).status == 200
+        body = {"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [0.5]}]}
+        for path, version in (("", "2"), ("/versions/2", "2"), ("/versions/1", "1")):
+            answer = server.ask(f"/v2/models/wine{path}/infer", body).json
+            assert (answer["model_version"], answer["outputs"][0]["data"]) == (version, [0.5 + int(version)])
+        assert server.ask("/v2/models/wine").json["versions"] == ["2", "1"]
+        digests = {server.ask(f"/v2/models/{name}").json["properties"]["digest"] for name in ("wine", "linear")}
+        assert digests == {load(several[0]).digest, load(several[2]).digest}
+        assert server.stop(signal.SIGTERM) == 0
+
+
+def test_of_several_packages_one_is_chosen_by_header_or_path(several: list[Path]) -> None:
+    with servers.serving(",".join(map(str, several))) as server:
+        for path, header, answer in (
+            ("/score", "wine", [{"y": 2.5}]),
+            ("/score", "wine:1", [{"y": 1.5}]),
+            ("/models/wine/score", "linear", [{"y": 2.5}]),
+            ("/models/wine/versions/1/score", "linear", [{"y": 1.5}]),
+        ):
+            got = server.ask(path, [{"x": 0.5}], headers={"azureml-model-deployment": header})
+            assert (got.status, got.json) == (200, answer)
+        refused = server.ask("/score", [{"x": 0.5}])
+        hint = "by the header `azureml-model-deployment` or the path `/models/NAME/score`"
+        assert (refused.status, refused.json) == (
+            400,
+            {"message": f"model: expected one of `wine`, `linear` to be named, got none ({hint})"},
+        )
+
+
+def test_two_packages_of_one_name_and_version_are_not_served(several: list[Path], tmp_path: Path) -> None:
+    same = adding(tmp_path / "same", 3, "wine", "1")
+    server = servers.launch(",".join(map(str, [*several, same])))
+    try:
+        assert error_of(server) == "error: packages: expected each name and version once, got `wine 1` twice"
+    finally:
+        server.kill()
+
+
+def test_of_several_packages_each_is_pinned_by_its_own_digest(several: list[Path]) -> None:
+    digests = [load(path).digest for path in several]
+    with servers.serving(",".join(map(str, several)), digest=",".join(digests)) as server:
+        assert server.ask("/v2/health/ready").status == 200
+    for wrong, message in (
+        (digests[:2], "error: `--digest`: expected one for each of 3 packages, got 2"),
+        (digests[::-1], f"expected digest `{digests[2]}`, got {digests[0]}"),
+    ):
+        server = servers.launch(",".join(map(str, several)), digest=",".join(wrong))
+        try:
+            assert message in error_of(server)
+        finally:
+            server.kill()

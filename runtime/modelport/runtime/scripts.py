@@ -82,6 +82,7 @@ class EntryScript:
         os.environ[MODEL_DIR] = str(home)
         found = source or Source(self.name, package.files[self.name], home / self.name)
         module = self._call("expected it to load", lambda: _execute(found, package.digest))
+        weakref.finalize(self, sys.modules.pop, module.__name__, None)
         init = self._function(module, "init")
         self._run = self._function(module, "run")
         self._arguments = self._call("expected a `run` that can be called", lambda: _arguments(self.name, self._run))

@@ -92,6 +92,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             description="file with one or two such keys, one a line, read again when it changes",
         ),
     ] = None
+    tls_cert: Annotated[
+        _Text | None,
+        Meta(
+            title="a file",
+            description="file with the certificate and its chain (PEM), for TLS 1.2 and 1.3; it and its key are read "
+            "again when they change",
+        ),
+    ] = None
+    tls_key: Annotated[
+        _Text | None, Meta(title="a file", description="file with the key of that certificate (PEM), not encrypted")
+    ] = None
     cors_origins: Annotated[
         tuple[_Text, ...],
         Meta(
@@ -153,6 +164,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             le=3600,
             title="a number above 0 up to 3600",
             description="seconds in which the body of a request must have come; it is answered with 408 then",
+        ),
+    ] = 60.0
+    answer_timeout: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=3600,
+            title="a number above 0 up to 3600",
+            description="seconds over which a client must take at least 1000 bytes of its answer a second; its "
+            "connection is closed then (on Linux)",
         ),
     ] = 60.0
     access_log: Annotated[bool, Meta(title="true or false", description="whether every request is logged")] = False
@@ -263,6 +284,8 @@ def _contradictions(values: Mapping[str, Any]) -> Iterator[str]:
         yield "`--reload`: expected a `--script` with it, got none"
     if "script" in values and len(values.get("package", ())) > 1:
         yield f"`--script`: expected one package with it, got {len(values['package'])}"
+    if ("tls_cert" in values) != ("tls_key" in values):
+        yield "`--tls-cert` and `--tls-key`: expected both or neither, got one"
     digests, packages = len(values.get("digest", ())), len(values.get("package", ()))
     if digests and packages and digests != packages:
         yield f"`--digest`: expected one for each of {packages} packages, got {digests}"
@@ -279,7 +302,7 @@ def _as_text(default: object) -> str:
 def _given(setting: Setting, flags: Mapping[str, object], environment: Mapping[str, str]) -> tuple[str, object]:
     """Return where a setting comes from and what it says, None where it is not given."""
     if (flag := flags.get(setting.name)) is not None:
-        return setting.flag, flag
+        return setting.flag or setting.name, flag
     return setting.variable, environment.get(setting.variable) or None
 
 

@@ -45,15 +45,15 @@ def test_a_graph_as_written_gives_the_same_answer() -> None:
 
 
 def test_a_large_model_keeps_its_arena(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not ort._options(request()).enable_cpu_mem_arena
+    assert not ort.options_of(request()).enable_cpu_mem_arena
     monkeypatch.setattr(ort, "_SMALL_MODEL", 10)
-    assert ort._options(request()).enable_cpu_mem_arena
+    assert ort.options_of(request()).enable_cpu_mem_arena
     assert answer(request()) == [CONSTANT.tolist()]
 
 
 def test_threads_are_as_many_as_the_package_says() -> None:
-    assert ort._options(request(threads=3)).intra_op_num_threads == 3
-    assert ort._options(request()).intra_op_num_threads == 1
+    assert ort.options_of(request(threads=3)).intra_op_num_threads == 3
+    assert ort.options_of(request()).intra_op_num_threads == 1
     assert answer(request(threads=2)) == [CONSTANT.tolist()]
 
 

@@ -114,6 +114,16 @@ def test_what_tritonclient_writes_is_read_and_what_is_answered_tritonclient_read
     assert (LENGTH in headers) == (requested is not False)
 
 
+def test_data_that_is_null_is_none_where_the_tensor_is_bytes() -> None:
+    """KServe's client writes a tensor without rows so."""
+    request, _ = codec.decode(
+        "m", None, body(tensor(data=None, shape=[0, 4], parameters={"binary_data_size": 0})), None
+    )
+    assert np.asarray(request.inputs[0].data).size == 0
+    with pytest.raises(InvalidInputError, match=r"(?m)^input `x`: expected .*, got "):
+        codec.decode("m", None, body(tensor(data=None)), None)
+
+
 @pytest.mark.parametrize(
     ("text", "length", "message"),
     [

@@ -1,4 +1,4 @@
-"""A real server answers as the published description of the protocol says.
+"""Every transport, on a real server, answers as the published description of the protocol says.
 
 tests/data/open_inference_rest.yaml is kserve/open-inference-protocol@d49cc23, Apache-2.0.
 """
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import servers
 import tiny_models
+import transports
 import yaml
 
 if TYPE_CHECKING:
@@ -32,8 +32,13 @@ REQUEST = {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with servers.serving(tiny_models.table(tmp_path_factory.mktemp("packages") / "table")) as server:
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_models.table(tmp_path_factory.mktemp("packages") / "table")
+
+
+@pytest.fixture(scope="module", params=transports.ALL)
+def server(package: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
+    with transports.serving(request.param, package) as server:
         yield server
 
 

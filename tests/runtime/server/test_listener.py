@@ -14,6 +14,7 @@ from modelport.runtime.errors import InvalidSettingError
 from modelport.runtime.server import listener
 from modelport.runtime.server.app import App
 from modelport.runtime.server.worker import _Server
+from modelport.runtime.settings import Settings
 
 
 def test_port_0_takes_a_free_port_and_the_url_says_which() -> None:
@@ -24,7 +25,7 @@ def test_port_0_takes_a_free_port_and_the_url_says_which() -> None:
 def test_a_worker_that_takes_the_door_leaves_it_non_blocking_for_the_others() -> None:
     with listener.bind("127.0.0.1", 0) as door, socket.socket(fileno=os.dup(door.fileno())) as inherited:
         assert not os.get_blocking(door.fileno())
-        _Server(App.__new__(App), inherited)._init_shared_socket()
+        _Server(App.__new__(App), inherited, Settings(package=("x",)))._init_shared_socket()
         assert not os.get_blocking(door.fileno())
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from .responses import Response
     from .site import Visit
+
+#: What a path may have beside letters, digits and `_.-~` (RFC 3986, 3.3); all else is escaped, so it is one word.
+_PLAIN: Final = "/:@!$&'()*+,;="
 
 _log: Final = logging.getLogger("modelport.access")
 
@@ -34,7 +38,7 @@ def note(visit: Visit, response: Response, *, client: str, seconds: float, queue
         "%s %s %s %d %d %.6f %s",
         client,
         head.method,
-        ascii(head.path)[1:-1],
+        quote(head.path, safe=_PLAIN, errors="replace"),
         response.status,
         len(response.body),
         seconds,

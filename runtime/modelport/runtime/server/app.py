@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from modelport.runtime.errors import DeadlineExceededError
 
@@ -128,7 +128,7 @@ class App:
             content = await self._content(visit, body)
             with self._admission.admit(self._pace.expected(len(content), visit.model)):
                 turn.wait()
-                if not self._pace.is_quick(len(content), visit.model):
+                if visit.runs_script or not self._pace.is_quick(len(content), visit.model):
                     return await self._in_thread(visit, content, exchange, turn)
                 if self._traffic.open > 1:
                     await asyncio.sleep(0)  # those who have come meanwhile take their places behind this one
@@ -148,25 +148,33 @@ class App:
 
     async def _in_thread(self, visit: Visit, content: bytes, exchange: Exchange, turn: Turn) -> Response:
         """Score where the event loop does not wait; give up when the client is gone, or the time is."""
-        loop = asyncio.get_running_loop()
-        seconds = self._settings.scoring_timeout
-        scoring = loop.run_in_executor(self._thread, self._score, visit, content, turn)
+        most = self._settings.scoring_timeout + _GRACE
         gone = asyncio.ensure_future(exchange.client_disconnect())
+        job = self._thread.submit(self._score, visit, content, turn)
         try:
             while True:
-                left = seconds + _GRACE - turn.spent
-                done, _ = await asyncio.wait((scoring, gone), timeout=left, return_when=asyncio.FIRST_COMPLETED)
-                if scoring in done:
-                    return scoring.result()
-                if gone in done and scoring.cancel() and turn.waited is None:
+                events: list[asyncio.Future[Any]] = [asyncio.wrap_future(job)]
+                if not gone.done():
+                    events.append(gone)
+                await asyncio.wait(events, timeout=most - turn.spent, return_when=asyncio.FIRST_COMPLETED)
+                if gone.done() and job.cancel():
                     raise DisconnectedError("client: expected it to wait for its answer, got a closed connection")
-                if turn.spent >= seconds + _GRACE:
-                    self._thread = _one_thread()  # what runs there does not end: others need not wait for it
+                if job.cancelled():  # the thread that it waited for was given up
+                    job = self._thread.submit(self._score, visit, content, turn)
+                elif job.done():
+                    return job.result()
+                elif turn.spent >= most:
+                    self._give_up_thread()
+                    seconds = self._settings.scoring_timeout
                     raise DeadlineExceededError(f"model: expected an answer within {seconds:g} s, got none")
-                if gone in done:
-                    return await scoring
         finally:
             gone.cancel()
+            job.cancel()
+
+    def _give_up_thread(self) -> None:
+        """Score in another thread from now on: what runs in this one does not end, and others need not wait for it."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._thread = _one_thread()
 
     def _score(self, visit: Visit, content: bytes, turn: Turn) -> Response:
         turn.begin()

@@ -6,11 +6,12 @@ ASGI: https://asgi.readthedocs.io/en/latest/specs/www.html
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from granian.rsgi import ProtocolClosed
 
 from modelport.runtime.dataplane import Pace
+from modelport.runtime.errors import InvalidInputError, named
 
 from .app import App
 from .embedding import embed
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
+
+
+# From HTTP/2 on the end of a body is known without a length, and connections are not for headers to close.
+_CHUNKED: Final = (b"transfer-encoding", b"chunked")
+_WITHOUT_LENGTH: Final = (204, 304)
 
 
 class AsgiApp:
@@ -41,25 +47,36 @@ class AsgiApp:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request; the life of the application is its server's matter."""
-        if scope["type"] == "lifespan":
-            await _live(receive, send)
-        elif scope["type"] == "http":
-            exchange = _Exchange(receive)
-            try:
-                await self._app.__rsgi__(_Scope(scope), exchange)
-                await exchange.send(send)
-            finally:
-                exchange.close()
-        else:
-            await send({"type": "websocket.close", "code": 1000})
+        match scope["type"]:
+            case "http":
+                await self._answer(scope, receive, send)
+            case "lifespan":
+                await self._live(receive, send)
+            case "websocket":
+                await send({"type": "websocket.close", "code": 1000})
+            case kind:
+                raise InvalidInputError(f"scope: expected http, lifespan or websocket, got {named(kind)}")
+
+    async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        exchange = _Exchange(receive, http1=_is_http1(scope), head=scope["method"] == "HEAD")
+        try:
+            await self._app.__rsgi__(_Scope(scope), exchange)
+            await exchange.send(send)
+        finally:
+            exchange.close()
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            kind = (await receive())["type"]
+            if kind == "lifespan.shutdown":
+                self._app.close()
+            await send({"type": f"{kind}.complete"})
+            if kind == "lifespan.shutdown":
+                return
 
 
-async def _live(receive: Receive, send: Send) -> None:
-    while True:
-        kind = (await receive())["type"]
-        await send({"type": f"{kind}.complete"})
-        if kind == "lifespan.shutdown":
-            return
+def _is_http1(scope: MutableMapping[str, Any]) -> bool:
+    return scope.get("http_version", "1.1") in ("1.0", "1.1")
 
 
 class _Headers:
@@ -84,10 +101,12 @@ class _Scope:
     def __init__(self, scope: MutableMapping[str, Any]) -> None:
         self.method: str = scope["method"]
         path: str = scope["path"]
-        root: str = scope.get("root_path", "")
-        self.path = path.removeprefix(root) if path == root or path.startswith(f"{root}/") else path
+        root: str = scope.get("root_path", "").rstrip("/")
+        self.path = (path.removeprefix(root) if path == root or path.startswith(f"{root}/") else path) or "/"
         self.query_string = scope.get("query_string", b"").decode("latin-1")
         self.headers = _Headers(list(scope["headers"]))
+        if not _is_http1(scope) and "content-length" not in self.headers:
+            self.headers = _Headers([*scope["headers"], _CHUNKED])
         client = scope.get("client")
         self.client = f"{client[0]}:{client[1]}" if client else ""
 
@@ -95,8 +114,11 @@ class _Scope:
 class _Exchange:
     """The body of an ASGI request, read by a task of its own so that a client that leaves is noticed; the answer."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, *, http1: bool, head: bool) -> None:
         self._receive = receive
+        self._http1 = http1
+        self._head = head
+        self._failed: Exception | None = None
         self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue(1)
         self._gone = asyncio.Event()
         self._reading = asyncio.create_task(self._read())
@@ -112,8 +134,7 @@ class _Exchange:
                 return
             if self._gone.is_set():
                 raise ProtocolClosed
-            if piece:
-                yield piece
+            yield piece
 
     async def client_disconnect(self) -> None:
         await self._gone.wait()
@@ -122,28 +143,39 @@ class _Exchange:
         self._answer = (status, headers, content)
 
     async def send(self, send: Send) -> None:
-        """Send the answer."""
+        """Send the answer; what `receive` raised is raised, it is for those around the application."""
+        if self._failed is not None:
+            raise self._failed
         status, headers, content = self._answer or (500, [], b"")
-        pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        pairs.append((b"content-length", str(len(content)).encode()))
+        sent = [(name, value) for name, value in headers if self._http1 or name != "connection"]
+        if status not in _WITHOUT_LENGTH:
+            sent.append(("content-length", str(len(content))))
+        pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in sent]
         await send({"type": "http.response.start", "status": status, "headers": pairs})
-        await send({"type": "http.response.body", "body": content})
+        await send({"type": "http.response.body", "body": b"" if self._head else content})
 
     def close(self) -> None:
         """Read no more."""
         self._reading.cancel()
 
     async def _read(self) -> None:
+        try:
+            await self._read_to_the_end()
+        except Exception as error:  # noqa: BLE001  raised again where the answer is sent
+            self._failed = error
+        self._gone.set()
+        await self._pieces.put(b"")  # whoever waits for a piece
+
+    async def _read_to_the_end(self) -> None:
+        """Read until the client is gone."""
         more = True
         while more:
             message = await self._receive()
             if message["type"] == "http.disconnect":
-                self._gone.set()
-                await self._pieces.put(b"")
                 return
             more = message.get("more_body", False)
-            await self._pieces.put(message.get("body", b""))
+            if piece := message.get("body", b""):
+                await self._pieces.put(piece)
         await self._pieces.put(None)
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._gone.set()

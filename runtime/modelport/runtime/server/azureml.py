@@ -15,7 +15,7 @@ import numpy as np
 
 from modelport.runtime.errors import ScriptError, printable, shortened
 from modelport.runtime.extras import needed_by
-from modelport.runtime.scripts import Call, as_text, decoded
+from modelport.runtime.scripts import Call, as_text
 
 from .request import as_mapping
 from .responses import JSON, Response
@@ -51,10 +51,10 @@ def score(plane: DataPlane, route: Route, head: Head, content: bytes) -> Respons
     (of Flask, such as `AMLResponse`) as it is.
     """
     if head.method == "OPTIONS":
-        return Response(200, JSON, b"")
+        return mark(Response(200, JSON, b""))
     model, version = chosen(plane, route, head)
     text = as_text(head.parameters()).encode() if head.method == "GET" else content
-    call = _call(head, text, content) if plane.scorer(model, version).has_script else None
+    call = Call(text, as_mapping(head.headers), lambda: _flask_request(head, content))  # the graph needs none of it
     begun = perf_counter()
     value = plane.run(text, call, model, version)
     spent = ("x-ms-run-fn-exec-ms", f"{(perf_counter() - begun) * 1e3:.3f}")
@@ -63,12 +63,8 @@ def score(plane: DataPlane, route: Route, head: Head, content: bytes) -> Respons
 
 
 def mark(response: Response) -> Response:
-    """Return the response to a request that failed, marked as Azure ML marks it: whether the script is to blame."""
+    """Return a response that no script made, marked as Azure ML marks it: whether a script is to blame."""
     return response._replace(headers=(*response.headers, (_FAILED, str(response.status >= _SERVER_FAULT))))
-
-
-def _call(head: Head, text: bytes, content: bytes) -> Call:
-    return Call(decoded(text), as_mapping(head.headers), lambda: _flask_request(head, content))
 
 
 def _response_of(value: Any) -> Response:

@@ -120,12 +120,16 @@ class Body:
     async def _chunks(self, limit: int) -> bytes:
         pieces: list[bytes] = []
         size = ends = 0
-        async for piece in self._source:
-            size += len(piece)
-            ends += not piece
-            if size > limit:
-                raise BodyTooLargeError(f"body: expected at most {limit} bytes, got more")
-            pieces.append(piece)
+        broken = "body: expected chunks up to the last one, got broken or missing ones"
+        try:
+            async for piece in self._source:
+                size += len(piece)
+                ends += not piece
+                if size > limit:
+                    raise BodyTooLargeError(f"body: expected at most {limit} bytes, got more")
+                pieces.append(piece)
+        except (ProtocolError, ProtocolClosed) as error:
+            raise InvalidInputError(broken) from error
         if ends > 1:  # Granian says the end once, and a second time where it was none (trailers are not known here)
-            raise InvalidInputError("body: expected chunks up to the last one, got broken or missing ones")
+            raise InvalidInputError(broken)
         return b"".join(pieces)

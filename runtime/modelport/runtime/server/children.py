@@ -25,6 +25,8 @@ class Child:
     def __init__(self, number: int, job: control.Job, door: socket.socket, environment: Mapping[str, str]) -> None:
         self.number = number
         self.ready = False
+        self.outdated = False  # killed before it served: it has loaded what is no longer wanted
+        self.before: tuple[str, ...] = ()  # the digests of what it can roll back to
         self.due = monotonic() + job.settings.start_timeout
         self.end, other = control.pair()
         descriptors = (door.fileno(), other.fileno())

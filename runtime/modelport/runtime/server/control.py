@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from modelport.runtime import errors
-from modelport.runtime.errors import ModelportError
+from modelport.runtime.errors import ModelportError, shortened
 from modelport.runtime.settings import Settings  # noqa: TC001  msgspec reads the annotation
 
 LONGEST: Final = 1 << 17
@@ -18,12 +18,19 @@ LONGEST: Final = 1 << 17
 class Job(msgspec.Struct, frozen=True, kw_only=True, tag="job"):
     """To a worker, first: what to serve. `digests` are those of the packages that serve now, none at the start.
 
-    With `trial` it only tries whether the packages can be served, says so and ends.
+    `share` is the directory through which workers have weights together, `files` the one for temporary files of theirs,
+    each empty for none. With `trial` it only tries whether the packages can be served, says so and ends.
     """
 
     settings: Settings
     digests: tuple[str, ...] = ()
+    share: str = ""
+    files: str = ""
     trial: bool = False
+
+
+class Serve(msgspec.Struct, frozen=True, tag="serve"):
+    """To a worker that has loaded: accept connections."""
 
 
 class Prepare(msgspec.Struct, frozen=True, tag="prepare"):
@@ -63,7 +70,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag="loaded"):
-    """From a worker: the models are loaded and their golden samples pass; at first, it starts to accept connections."""
+    """From a worker: the models are loaded and their golden samples pass."""
 
     models: tuple[Model, ...]
 
@@ -78,7 +85,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     @classmethod
     def of(cls, error: ModelportError) -> Failed:
         """Return the words for `error`."""
-        return cls(kind=type(error).__name__, message=error.message, hint=error.hint)
+        return cls(kind=type(error).__name__, message=shortened(error.message, LONGEST // 8), hint=error.hint)
 
     def error(self) -> ModelportError:
         """Return the error that it was on the other side."""
@@ -86,8 +93,8 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
         return kind(self.message, hint=self.hint)
 
 
-#: What a worker that serves may be told.
-Order = Prepare | Commit | Abandon | RollBack | Drain
+#: What a worker that has loaded may be told.
+Order = Serve | Prepare | Commit | Abandon | RollBack | Drain
 
 
 def pair() -> tuple[socket.socket, socket.socket]:

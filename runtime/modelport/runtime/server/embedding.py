@@ -6,9 +6,11 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from modelport.runtime.dataplane import DataPlane, ModelSlot
-from modelport.runtime.settings import resolve
+from modelport.runtime.errors import InvalidSettingError, named
+from modelport.runtime.settings import resolve, table
 
 from .cors import Cors
+from .deadlines import watch_runs
 from .keys import Keys
 from .loading import load_models
 from .metrics import Metrics
@@ -33,9 +35,12 @@ def embed(packages: tuple[str | os.PathLike[str], ...], settings: dict[str, obje
 
     The environment is not read. Raises `InvalidSettingError`, and what `load_models` raises.
     """
-    resolved = resolve({**settings, "package": [os.fspath(package) for package in packages]}, {})
+    _check_names(settings)
+    given = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in settings.items()}
+    resolved = resolve({**given, "package": [os.fspath(package) for package in packages]}, {})
     models = load_models(resolved)
     plane = DataPlane(*(ModelSlot(scorer) for scorer in models.scorers))
+    watch_runs(plane, resolved.scoring_timeout)
     return _embedded(plane, resolved, models.floor)
 
 
@@ -44,6 +49,13 @@ def site_of(plane: DataPlane, settings: Settings, metrics: Metrics) -> Site:
     keys = Keys(settings.keys, settings.keys_file) if settings.keys or settings.keys_file else None
     cors = Cors(settings.cors_origins) if settings.cors_origins else None
     return Site(plane, keys=keys, cors=cors, metrics=metrics)
+
+
+def _check_names(settings: dict[str, object]) -> None:
+    """Raise `InvalidSettingError` for a name that is none: a key that is misspelt would protect nothing."""
+    known = [setting.name for setting in table() if setting.name != "package"]
+    if unknown := [name for name in settings if name not in known]:
+        raise InvalidSettingError(f"setting {named(unknown[0])}: expected one of {', '.join(known)}")
 
 
 def _embedded(plane: DataPlane, settings: Settings, floor: float) -> Embedded:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from modelport.runtime.errors import InvalidInputError
 from modelport.runtime.extras import needed_by
 
 with needed_by("the Flask blueprint"):
     import flask
-    from werkzeug.exceptions import HTTPException
+    from werkzeug.exceptions import RequestEntityTooLarge
 
 from .body import Declared
 from .embedding import Embedded, embed
@@ -19,10 +19,12 @@ from .request import Head
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterator
 
     from .site import Visit
 
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_PIECE: Final = 1 << 20
+_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 def blueprint(*packages: str | os.PathLike[str], name: str = "modelport", **settings: object) -> flask.Blueprint:
@@ -72,13 +74,34 @@ def _content(head: Head, limit: int) -> bytes:
     """Return the body, of which no more is read than the limit allows."""
     declared = Declared(head.headers)
     declared.check(limit)
-    try:
-        content: bytes = flask.request.stream.read(limit + 1)
-    except HTTPException as error:  # the client is gone, or has sent other chunks than such
-        raise InvalidInputError(f"body: expected it whole, got {error.description}") from error
-    if len(content) > limit:
-        raise BodyTooLargeError(f"body: expected at most {limit} bytes, got more")
+    if declared.length is None:
+        content = _read(limit + 1, "chunks up to the last one, got broken or missing ones")
+        if len(content) > limit:
+            raise BodyTooLargeError(f"body: expected at most {limit} bytes, got more")
+    else:
+        whole = f"{declared.length} bytes, got fewer"
+        content = _read(int(declared.length), whole)
+        if len(content) < int(declared.length):
+            raise InvalidInputError(f"body: expected {whole}")
     return declared.decoded(content, limit)
+
+
+def _read(most: int, expected: str) -> bytes:
+    """Return at most so many bytes of the body, or what the application has read of it before."""
+    request = flask.request
+    try:
+        return b"".join(_pieces(most)) or bytes(request.get_data(cache=False))
+    except RequestEntityTooLarge as error:  # the application has a limit of its own
+        raise BodyTooLargeError(f"body: expected at most {request.max_content_length} bytes, got more") from error
+    except Exception as error:  # each server has its own for a client that is gone, or sends what is no chunk
+        raise InvalidInputError(f"body: expected {expected}") from error
+
+
+def _pieces(most: int) -> Iterator[bytes]:
+    stream, left = flask.request.stream, most
+    while left > 0 and (piece := stream.read(min(left, _PIECE))):
+        left -= len(piece)
+        yield piece
 
 
 class _Headers:

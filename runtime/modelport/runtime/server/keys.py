@@ -32,7 +32,7 @@ class Keys:
         self._given = tuple(given)
         self._file = Path(file) if file else None
         self._stamp: tuple[int, ...] | None = None
-        self._refused: tuple[int, ...] | None = None
+        self._refused: tuple[int, ...] | None = ()  # the stamp of what was refused last, None where nothing was there
         self._keys = self._given
         if self._file is not None:
             self._stamp = _stamp_of(self._file)
@@ -47,7 +47,8 @@ class Keys:
         self._refresh()
         given = authorization or ""
         found = given[len(_SCHEME) :].strip() if given[: len(_SCHEME)].lower() == _SCHEME else ""
-        matches = [hmac.compare_digest(found.encode(), key.encode()) for key in self._keys]
+        bare = found.encode("utf-8", "surrogatepass")
+        matches = [hmac.compare_digest(bare, key.encode()) for key in self._keys]
         if not any(matches):
             got = "another" if found else "none"
             raise UnauthorizedError(f"header `Authorization`: expected `Bearer` and a key of this server, got {got}")
@@ -59,15 +60,17 @@ class Keys:
         stamp: tuple[int, ...] | None = None
         try:
             stamp = _stamp_of(self._file)
-            if stamp == self._stamp:
-                return
-            keys = self._read(self._file)
-            _check(keys, f"`{self._file}`")
+            if stamp != self._stamp:
+                self._take(self._file, stamp)
+            self._refused = ()
         except InvalidSettingError as error:
-            if stamp is None or stamp != self._refused:
+            if stamp != self._refused:
                 self._refused = stamp
                 _log.error("keys: expected new ones, got: %s; those from before stay", error.message)
-            return
+
+    def _take(self, file: Path, stamp: tuple[int, ...]) -> None:
+        keys = self._read(file)
+        _check(keys, f"keys file `{file}`")
         self._stamp, self._keys = stamp, keys
         _log.info("keys: read again, %d are accepted", len(keys))
 
@@ -75,12 +78,13 @@ class Keys:
         try:
             with file.open("rb") as opened:
                 text = opened.read(_LARGEST + 1)
-            lines = text.decode("ascii").split() if len(text) <= _LARGEST else None
-        except (OSError, ValueError) as error:
-            raise InvalidSettingError(f"keys file `{file}`: expected keys, one a line, got {error}") from error
-        if lines is None:
+        except OSError as error:
+            raise InvalidSettingError(f"keys file `{file}`: expected a file, got {error.strerror}") from error
+        if len(text) > _LARGEST:
             raise InvalidSettingError(f"keys file `{file}`: expected at most {_LARGEST} bytes, got more")
-        return (*self._given, *lines)
+        if not text.isascii():
+            raise InvalidSettingError(f"keys file `{file}`: expected ASCII, got other bytes")
+        return (*self._given, *text.decode("ascii").split())
 
 
 def _stamp_of(file: Path) -> tuple[int, ...]:

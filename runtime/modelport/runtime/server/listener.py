@@ -48,10 +48,11 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def url(listener: socket.socket) -> str:
+def url(listener: socket.socket, *, encrypted: bool = False) -> str:
     """Return the address as clients write it."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"
+    place = f"[{host}]:{port}" if listener.family == socket.AF_INET6 else f"{host}:{port}"
+    return f"{'https' if encrypted else 'http'}://{place}"
 
 
 def close_door(listener: socket.socket) -> None:

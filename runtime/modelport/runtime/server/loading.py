@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import resource
+import threading
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 # What loading may take beyond what the process has: so much, and so many times the package's own bytes.
 _SPARE: Final = 4 << 30
 _TIMES: Final = 16
+_limiting = threading.Lock()
 
 
 class LoadedModels(NamedTuple):
@@ -46,19 +48,23 @@ class LoadedModels(NamedTuple):
         )
 
 
-def load_models(settings: Settings, digests: tuple[str, ...] = ()) -> LoadedModels:
+def load_models(settings: Settings, digests: tuple[str, ...] = (), share: str = "") -> LoadedModels:
     """Load every package, start its entry script, and check its golden samples.
 
-    `digests` are those that the packages must have, the settings' own if there are none. Raises what `load` and
+    `digests` are those that the packages must have, the settings' own if there are none; weights of large models are
+    shared through the directory `share` if there is one. Raises what `load` and
     `golden.require` raise, `ScriptError`, and `InvalidSettingError` if two have one name and version.
     """
     wanted = digests or settings.digest or (None,) * len(settings.package)
     scorers: list[Scorer] = []
     floor = 0.0
     for path, digest in zip(settings.package, wanted, strict=True):
-        scorer = _load(settings, path, digest)
+        scorer = _load(settings, path, digest, share)
         golden.require(scorer)
-        scorer.start()
+        if settings.script is None:
+            scorer.start()
+        else:
+            scorer.use_script(settings.script)
         sample = scorer.samples.inputs[0]
         begun = perf_counter()
         scorer.runner.run(sample)
@@ -68,10 +74,10 @@ def load_models(settings: Settings, digests: tuple[str, ...] = ()) -> LoadedMode
     return LoadedModels(tuple(scorers), floor)
 
 
-def _load(settings: Settings, path: str, digest: str | None) -> Scorer:
+def _load(settings: Settings, path: str, digest: str | None, share: str) -> Scorer:
     package = open_package(path, digest=digest)
     with _limited(_SPARE + _TIMES * sum(map(len, package.files.values()))):
-        return Scorer(package, engine=settings.engine, providers=settings.providers)
+        return Scorer(package, engine=settings.engine, providers=settings.providers, share=share)
 
 
 def _check_names(scorers: list[Scorer]) -> None:
@@ -86,6 +92,11 @@ def _check_names(scorers: list[Scorer]) -> None:
 @contextlib.contextmanager
 def _limited(spare: int) -> Iterator[None]:
     """Let this process map at most `spare` bytes more while the block runs: a hostile model ends there, in an error."""
+    with _limiting:  # a load that was given up may still be under way
+        yield from _limited_alone(spare)
+
+
+def _limited_alone(spare: int) -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])

@@ -95,11 +95,19 @@ class Watch:
 
 
 def _stamp(path: Path) -> object:
-    """Return what tells one package from another: the digest it gives, of an archive its size and time."""
+    """Return what tells one package from another: the digest it gives, and size and time of what it consists of.
+
+    With these, a package that is still being copied is tried again until it is whole.
+    """
     try:
         if path.is_dir():
-            return (path / _DIGEST).read_bytes()[:256]
-        status = path.stat()
+            digest = (path / _DIGEST).read_bytes()[:256]
+            return digest, sorted((str(file), _times(file)) for file in path.rglob("*"))
+        return _times(path)
     except OSError:
         return None
+
+
+def _times(path: Path) -> tuple[int, ...]:
+    status = path.stat()
     return status.st_mtime_ns, status.st_size, status.st_ino

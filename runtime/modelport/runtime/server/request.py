@@ -120,7 +120,11 @@ def fresh_ids() -> Ids:
 
 def as_mapping(headers: Headers) -> Mapping[str, str]:
     """Return the headers as a script gets them: each name once, written as HTTP's own documents write it."""
-    return {"-".join(part.capitalize() for part in name.split("-")): value for name, value in headers.items()}
+    found: dict[str, str] = {}
+    for name, value in headers.items():
+        title = "-".join(part.capitalize() for part in name.split("-"))
+        found[title] = f"{found[title]},{value}" if title in found else value
+    return found
 
 
 def _id(headers: Headers, name: str) -> str:

@@ -66,6 +66,12 @@ def find(method: str, path: str) -> Route:
     return route
 
 
+def is_azureml(path: str) -> bool:
+    """Return whether `path` is one of Azure ML's, where errors are told as its own server tells them."""
+    plain = path.removesuffix("/")
+    return plain in ("/score", "/swagger.json") or _AZUREML.fullmatch(plain) is not None
+
+
 def _find(path: str) -> Route:
     plain = path.removesuffix("/")
     if path and (endpoint := _FIXED.get(plain)) is not None:

@@ -1,4 +1,4 @@
-"""The directory in which the workers of a server keep the numbers that metrics are made of."""
+"""The directory that the processes of one server share: numbers of metrics, weights of models, temporary files."""
 
 from __future__ import annotations
 
@@ -14,19 +14,24 @@ DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
 _log = logging.getLogger(__name__)
 
 
-class SharedNumbers:
-    """A temporary directory, there while the block runs. Without one, each worker tells its own numbers only."""
+class SharedDirectory:
+    """A temporary directory of this user alone, there while the block runs.
+
+    Without one, each worker tells its own numbers only and has weights of its own.
+    """
 
     def __init__(self) -> None:
         self._path: Path | None = None
 
     def __enter__(self) -> Self:
         try:
-            self._path = Path(tempfile.mkdtemp(prefix="modelport-metrics-"))
+            self._path = Path(tempfile.mkdtemp(prefix="modelport-"))
+            self._numbers.mkdir()
+            Path(self.weights).mkdir()
+            Path(self.files).mkdir()
         except OSError as error:
-            _log.warning(
-                "metrics: expected a directory for temporary files, got %s; each worker tells its own only", error
-            )
+            self._path = None
+            _log.warning("expected a temporary directory, got %s; workers tell their own metrics only", error)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -34,12 +39,30 @@ class SharedNumbers:
             shutil.rmtree(self._path, ignore_errors=True)
 
     @property
+    def weights(self) -> str:
+        """Where workers have the weights of large models together, empty for nowhere."""
+        return "" if self._path is None else str(self._path / "weights")
+
+    @property
+    def files(self) -> str:
+        """Where each process has a directory for temporary files, empty for nowhere."""
+        return "" if self._path is None else str(self._path / "files")
+
+    @property
     def environment(self) -> dict[str, str]:
-        """What a worker is told of it."""
-        return {} if self._path is None else {DIRECTORY: str(self._path)}
+        """What a worker is told of where the numbers are."""
+        return {} if self._path is None else {DIRECTORY: str(self._numbers)}
 
     def bury(self, process: int) -> None:
-        """Forget what a process that is gone said of its present: its gauges. What it has counted stays."""
+        """Forget what a process that is gone said of its present, its gauges, and its temporary files.
+
+        What it has counted stays.
+        """
         if self._path is not None:
-            for file in self._path.glob(f"gauge_live*_{process}.db"):
+            shutil.rmtree(Path(self.files) / str(process), ignore_errors=True)
+            for file in self._numbers.glob(f"gauge_live*_{process}.db"):
                 file.unlink(missing_ok=True)
+
+    @property
+    def _numbers(self) -> Path:
+        return (self._path or Path()) / "metrics"

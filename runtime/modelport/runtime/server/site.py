@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from modelport.runtime.dataplane import DataPlane, Served
+    from modelport.runtime.scorer import Scorer
 
     from .cors import Cors
     from .keys import Keys
@@ -77,7 +78,7 @@ class Site:
                 self.plane.require_ready()
                 return azureml.HEALTHY
             case "swagger":
-                return ok(openapi.describe(self.plane, route, head, keys=self._keys is not None))
+                return azureml.mark(ok(openapi.describe(self.plane, route, head, keys=self._keys is not None)))
             case "docs" | "console":
                 return pages.page(route.endpoint)
             case "metrics":
@@ -97,6 +98,7 @@ class Visit:
         self.route: Route | None = None
         self._site = site
         self._error: Exception | None = None
+        self._known: tuple[str, str, str] | None = None
         self._ready = site.preflight(head)
         if self._ready is not None:
             return
@@ -114,22 +116,40 @@ class Visit:
     @cached_property
     def chosen(self) -> tuple[str | None, str | None]:
         """The name and the version that the request names, None each where it does not."""
-        return (None, None) if self.route is None else azureml.chosen(self.route, self.head)
+        return (None, None) if self.route is None else azureml.chosen(self._site.plane, self.route, self.head)
 
     @property
     def model(self) -> str | None:
-        """The name of the model that the request is for, None where it names none."""
-        return self.chosen[0]
+        """The name of the model that the request is for, None where there is none of the name that it gives."""
+        return self.served.model or None
 
     @cached_property
     def served(self) -> Served:
         """The model that the request is for, as it is counted."""
         return self._site.plane.served(*self.chosen)
 
+    @property
+    def runs_script(self) -> bool:
+        """Whether an entry script answers: what its next call takes nobody knows, and nothing ends it."""
+        scorer = self._scorer() if self.route is not None and self.route.endpoint == "score" else None
+        return scorer is not None and scorer.has_script
+
     def known(self) -> tuple[str, str, str]:
-        """Return name, version and digest of the model that the request is for, empty where there is none."""
-        model, version = self.served
-        return model, version, self._site.plane.scorer(model, version).digest if model else ""
+        """Return name, version and digest of the model that scored the request, or was to; empty where there is none.
+
+        A reload may put another in its place at any moment.
+        """
+        return self._known or self._named()
+
+    def _scorer(self) -> Scorer | None:
+        try:
+            return self._site.plane.scorer(*self.chosen)
+        except ModelportError:
+            return None
+
+    def _named(self) -> tuple[str, str, str]:
+        scorer = self._scorer()
+        return ("", "", "") if scorer is None else (scorer.manifest.name, scorer.manifest.version, scorer.digest)
 
     def answer(self, content: bytes = b"") -> Response:
         """Return the response to the request with that body."""
@@ -138,6 +158,8 @@ class Visit:
         if self._error is not None or self.route is None:
             return self._dressed(self._failed(self._error or RuntimeError("a request leads nowhere")))
         try:
+            if self.scores:
+                self._known = self._named()
             return self._dressed(self._site.answer(self.route, self.head, content))
         except Exception as error:  # noqa: BLE001  the one place where every error becomes an answer
             return self.refuse(error)
@@ -149,10 +171,11 @@ class Visit:
         return self._dressed(self._failed(error))
 
     def _failed(self, error: Exception) -> Response:
-        if self.route is not None and self.route.endpoint in ("score", "swagger"):
+        if routes.is_azureml(self.head.path):
             return azureml.mark(failed(error, self.ids.request, field="message"))
         return failed(error, self.ids.request)
 
     def _dressed(self, response: Response) -> Response:
-        headers = (*response.headers, *self.ids.headers, *_SERVER, *self._site.shared(self.head))
-        return response._replace(headers=headers)
+        ours = (*self.ids.headers, *_SERVER, *self._site.shared(self.head))
+        names = {name for name, _ in ours if name != "vary"}  # those that a script's own response may have, too
+        return response._replace(headers=(*[pair for pair in response.headers if pair[0] not in names], *ours))

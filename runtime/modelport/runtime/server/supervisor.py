@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import selectors
 import signal
 import socket
@@ -16,10 +17,11 @@ from typing import TYPE_CHECKING, Final
 
 from modelport.runtime.errors import ModelportError
 
-from . import control, listener, logs, reloading
+from . import control, descriptors, listener, logs, reloading
 from .children import SIGNALS, Child
+from .encryption import Encryption
 from .errors import WorkerFailedError
-from .shared import SharedNumbers
+from .shared import SharedDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,9 +43,9 @@ _log = logging.getLogger(__name__)
 class Supervisor:
     """Runs the workers of one server on the bound socket `door`."""
 
-    def __init__(self, settings: Settings, door: socket.socket, numbers: SharedNumbers) -> None:
+    def __init__(self, settings: Settings, door: socket.socket, shared: SharedDirectory) -> None:
         self._settings = settings
-        self._numbers = numbers
+        self._shared = shared
         self._door = door
         self._selector = selectors.DefaultSelector()
         self._children: dict[int, Child] = {}
@@ -53,7 +55,7 @@ class Supervisor:
         self._due: dict[int, float] = {}  # when a worker that is gone is started again
         self._pauses: dict[int, float] = {}  # how long it waits if it fails once more
         self._reload: reloading.Reload | None = None
-        self._again = False  # asked to reload while reloading
+        self._wanted = False  # asked to reload, and not begun yet
         self._watch = reloading.Watch(settings)
         self._stop: float | None = None  # when it was first told to
         self._stop_now = False
@@ -73,8 +75,8 @@ class Supervisor:
                 while self._stop is None:
                     self._turn(self._next_moment())
                     self._end_overdue()
-                    if self._watch.changed():
-                        self._begin_reload()
+                    self._wanted = self._watch.changed() or self._wanted
+                    self._begin_reload()
                     self._start_due()
                 return self._drain()
             finally:
@@ -86,8 +88,9 @@ class Supervisor:
     def _start(self, number: int, *, trial: bool = False) -> Child:
         self._due.pop(number, None)
         digests = () if trial else self._digests
-        job = control.Job(settings=self._settings, digests=digests, trial=trial)
-        child = Child(number, job, self._door, self._numbers.environment)
+        share = self._shared.weights if self._settings.workers > 1 else ""
+        job = control.Job(settings=self._settings, digests=digests, share=share, files=self._shared.files, trial=trial)
+        child = Child(number, job, self._door, self._shared.environment)
         self._children[number] = child
         self._selector.register(child.end, selectors.EVENT_READ, child)
         return child
@@ -100,7 +103,7 @@ class Supervisor:
 
     def _next_moment(self) -> float | None:
         """Return when there will be something to do though nothing happens, None for never."""
-        moments = [child.due for child in self._children.values() if not child.ready]
+        moments = [child.due for child in self._children.values() if not child.ready and child.due < math.inf]
         if self._reload is None:
             moments += self._due.values()
             moments += () if self._watch.due is None else (self._watch.due,)
@@ -121,7 +124,7 @@ class Supervisor:
     def _on_signal(self, number: int) -> None:
         now = monotonic()
         if number == signal.SIGHUP:
-            self._begin_reload()
+            self._wanted = True
         elif number == signal.SIGUSR2:
             self._roll_back()
         elif self._stop is None:
@@ -133,10 +136,14 @@ class Supervisor:
         """Kill what has not loaded in time; that it is gone is then noticed as for any other."""
         now, seconds = monotonic(), self._settings.start_timeout
         for child in self._children.values():
-            if not child.ready and child.due <= now:
+            if child.ready or child.due > now:
+                continue
+            child.process.kill()
+            child.due = math.inf
+            if child.number == _TRIAL:
+                self._end_reload(WorkerFailedError(f"packages: expected to load within {seconds:g} s, got no word"))
+            else:
                 _log.error("worker %d: expected to load within %g s, got no word", child.number, seconds)
-                child.process.kill()
-                child.due = float("inf")
         if self._reload is not None and self._reload.due <= now and self._reload.trial is None:
             self._end_reload(ModelportError(f"workers: expected to load within {seconds:g} s, got no word"))
 
@@ -144,7 +151,7 @@ class Supervisor:
         word = control.hear(child.end, control.Loaded | control.Failed)
         if word is None:
             self._on_gone(child)
-        elif self._draining:
+        elif self._draining or child.outdated:
             return  # it is being stopped, whatever it says
         elif child.number == _TRIAL:
             self._on_tried(child, word)
@@ -157,6 +164,7 @@ class Supervisor:
 
     def _on_loaded(self, child: Child, loaded: control.Loaded) -> None:
         child.ready = True
+        child.say(control.Serve())
         self._pauses.pop(child.number, None)
         if not self._digests:  # the first of all: the others must find the same packages
             self._digests = tuple(model.digest for model in loaded.models)
@@ -166,11 +174,11 @@ class Supervisor:
             self._announced = True
             self._door.listen(listener.BACKLOG)
             for model in loaded.models:
-                url = listener.url(self._door)
+                url = listener.url(self._door, encrypted=self._settings.tls_cert is not None)
                 _log.info("modelport serving %s at %s (proof %s)", model.summary, url, model.proof)
 
     def _on_failed(self, child: Child, error: ModelportError) -> None:
-        if not self._announced or not self._others_serve(child):
+        if not self._can_do_without(child):
             raise error
         _log.error("worker %d: expected to start again, got: %s", child.number, error.message)
 
@@ -178,18 +186,18 @@ class Supervisor:
         self._selector.unregister(child.end)
         del self._children[child.number]
         status = child.reap()
-        self._numbers.bury(child.process.pid)
+        self._shared.bury(child.process.pid)
         if self._stop is not None:
-            self._clean = self._clean and (status == 0 or not child.ready)
+            self._clean = self._clean and (status == 0 or not child.ready or child.number == _TRIAL)
             return
         how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
         if child.number == _TRIAL:
             self._on_trial_gone(child, how)
             return
-        if not child.ready and not (self._announced and self._others_serve(child)):
+        if not child.ready and not self._can_do_without(child):
             raise WorkerFailedError(f"worker {child.number}: expected to serve, got {how}")
         pause = 0.0
-        if not child.ready:
+        if not child.ready and not child.outdated:
             pause = self._pauses.get(child.number, _RETRY)
             self._pauses[child.number] = min(2 * pause, _RETRY_MOST)
         self._due[child.number] = monotonic() + pause
@@ -197,19 +205,20 @@ class Supervisor:
         if self._reload is not None and self._reload.prepared(child):
             self._commit(self._reload)
 
-    def _others_serve(self, child: Child) -> bool:
-        return any(other.ready for other in self._workers() if other is not child)
+    def _can_do_without(self, child: Child) -> bool:
+        """Return whether a worker that is lost can be started again: others serve, or what serves is being changed."""
+        others = any(other.ready for other in self._workers() if other is not child)
+        return self._announced and (others or child.outdated or self._reload is not None)
 
     def _workers(self) -> list[Child]:
         return [child for child in self._children.values() if child.number != _TRIAL]
 
     def _begin_reload(self) -> None:
-        """Try the packages as they are now; before all workers serve there is nothing to reload."""
-        if not self._announced or self._reload is not None:
-            self._again = self._announced
-            return
-        trial = self._start(_TRIAL, trial=True)
-        self._reload = reloading.Reload(trial, self._digests, self._settings.start_timeout)
+        """Try the packages as they are now, if that is wanted, all serve, and no reload from before is under way."""
+        if self._wanted and self._announced and self._reload is None and _TRIAL not in self._children:
+            self._wanted = False
+            trial = self._start(_TRIAL, trial=True)
+            self._reload = reloading.Reload(trial, self._digests, self._settings.start_timeout)
 
     def _on_tried(self, child: Child, word: control.Loaded | control.Failed) -> None:
         child.ready = True  # it has said its word, and ends
@@ -222,12 +231,17 @@ class Supervisor:
         workers = [worker for worker in self._workers() if worker.ready]
         if not self._reload.tried(word, workers):
             self._end_reload()
-        elif not workers:  # all are gone: those that are started next will have the new packages
+            return
+        for worker in self._workers():
+            if not worker.ready:  # it loads what served until now; it is started again with what will
+                worker.outdated = True
+                worker.process.kill()
+        if not workers:  # all are gone: those that are started next will have the new packages
             self._commit(self._reload)
 
     def _on_trial_gone(self, child: Child, how: str) -> None:
         if not child.ready and self._reload is not None:
-            self._end_reload(WorkerFailedError(f"packages: expected to load, got a process that was {how}"))
+            self._end_reload(WorkerFailedError(f"packages: expected to load, got {how}"))
 
     def _on_prepared(self, child: Child, word: control.Loaded | control.Failed) -> None:
         if self._reload is None:
@@ -241,6 +255,7 @@ class Supervisor:
         self._before, self._digests = self._digests, reload.digests
         for worker in self._workers():
             worker.say(control.Commit())
+            worker.before = self._before
         _log.info("reload: modelport serving %s", reload.summary)
         self._end_reload()
 
@@ -250,19 +265,28 @@ class Supervisor:
             reloading.refused(error)
             for worker in self._workers():
                 worker.say(control.Abandon())
-        if self._again:
-            self._again = False
-            self._begin_reload()
 
     def _roll_back(self) -> None:
         """Have the workers serve what served before the last reload; asked again, what came after it."""
-        if not self._before or self._reload is not None:
-            _log.error("roll back: expected packages from before, got %s", "a reload" if self._reload else "none")
+        if (obstacle := self._obstacle_to_roll_back()) is not None:
+            _log.error("roll back: expected packages from before in every worker, got %s", obstacle)
             return
         self._before, self._digests = self._digests, self._before
         for worker in self._workers():
             worker.say(control.RollBack())
+            worker.before = self._before
         _log.info("rolled back: modelport serving %s", ", ".join(self._digests))
+
+    def _obstacle_to_roll_back(self) -> str | None:
+        if not self._before:
+            return "none"
+        if self._reload is not None:
+            return "a reload"
+        for number in range(1, self._settings.workers + 1):
+            worker = self._children.get(number)
+            if worker is None or worker.before != self._before:
+                return f"worker {number}, which was started since"
+        return None
 
     def _drain(self) -> int:
         """Have the workers finish what they have begun, and wait for them."""
@@ -291,8 +315,11 @@ def serve(settings: Settings) -> int:
     `ModelportError` if the address cannot be had or a package not be served.
     """
     logs.configure(settings.log_format, settings.log_level)
-    with listener.bind(settings.host, settings.port) as door, SharedNumbers() as numbers:
-        return Supervisor(settings, door, numbers).run()
+    descriptors.allow(settings.max_connections)
+    if (encryption := Encryption.of(settings)) is not None:
+        encryption.check()
+    with listener.bind(settings.host, settings.port) as door, SharedDirectory() as shared:
+        return Supervisor(settings, door, shared).run()
 
 
 @contextlib.contextmanager

@@ -36,7 +36,7 @@ def describe(plane: DataPlane, route: Route, head: Head, *, keys: bool) -> Json:
     It is of the model that the path or the header names, of all without. With `keys` it says that one is needed.
     Raises `UnknownNameError` for another version or model, `NotReadyError`.
     """
-    name, version = azureml.chosen(route, head)
+    name, version = azureml.chosen(plane, route, head)
     scorers = plane.scorers() if name is None else (plane.scorer(name, version),)
     wanted = head.parameters().get("version", ["2"])[-1]
     if wanted not in _VERSIONS:
@@ -102,10 +102,11 @@ def _components(scorer: Scorer) -> Json:
         }
         return {**found, **_tensor_components(scorer)}
     row, answer = f"{key}.Row", f"{key}.Answer"
+    one = [{"allOf": [_ref(row), {"minProperties": 1}]}] if schemas.is_flat(signature) else []
     return {
         row: schemas.record(signature),
         answer: schemas.answer(signature),
-        f"{key}.Input": {"anyOf": [_list_of(row), _ref(row), _wrapped(_list_of(row))]},
+        f"{key}.Input": {"anyOf": [_list_of(row), *one, _wrapped(_list_of(row))]},
         f"{key}.Output": {"anyOf": [_list_of(answer), _ref(answer), _wrapped(_list_of(answer))]},
         **_tensor_components(scorer),
     }
@@ -117,7 +118,7 @@ def _tensor_components(scorer: Scorer) -> Json:
         f"{key}.Request": {
             "type": "object",
             "properties": {
-                "id": {"type": "string"},
+                "id": {"type": "string", "nullable": True},
                 "parameters": {"type": "object"},
                 "inputs": {
                     "type": "array",
@@ -159,14 +160,16 @@ def _tensor_components(scorer: Scorer) -> Json:
 def _v2_paths(scorer: Scorer) -> Json:
     name, version = scorer.manifest.name, scorer.manifest.version
     base, key = f"/v2/models/{name}/versions/{version}", _key_of(scorer)
-    inputs, outputs = schemas.tensors(scorer)
-    answer = {"model_name": name, "model_version": version, "outputs": outputs}
+    taken = given = None
+    if (example := schemas.tensors(scorer)) is not None:
+        taken = {"inputs": example[0]}
+        given = {"model_name": name, "model_version": version, "outputs": example[1]}
     infer = {
         "operationId": f"Infer.{key}",
         "summary": f"Score tensors with {name} {version} (Open Inference Protocol V2)",
-        "requestBody": {"required": True, "content": _json(_ref(f"{key}.Request"), {"inputs": inputs})},
+        "requestBody": {"required": True, "content": _json(_ref(f"{key}.Request"), taken)},
         "responses": {
-            "200": {"description": "The outputs", "content": _json(_ref(f"{key}.Response"), answer)},
+            "200": {"description": "The outputs", "content": _json(_ref(f"{key}.Response"), given)},
             **_failures("Error"),
         },
     }
@@ -199,6 +202,7 @@ def _read_operation(operation: str, summary: str) -> Json:
 def _swagger2(paths: dict[str, Scorer], scorers: tuple[Scorer, ...], *, keys: bool) -> Json:
     """Return the description in the form of azureml-inference-server-http (`server/swagger2_template.json`)."""
     definitions: Json = {"ErrorResponse": _error("message")}
+    security: Json = {"security": [{"Bearer": []}]} if keys else {}
     described: Json = {"/": {"get": _swagger2_read("ServiceHealthCheck", "`Healthy` while the models are ready")}}
     for number, (path, scorer) in enumerate(paths.items()):
         first = number == 0
@@ -208,7 +212,7 @@ def _swagger2(paths: dict[str, Scorer], scorers: tuple[Scorer, ...], *, keys: bo
             "post": {
                 "operationId": "RunMLService" if first else _key(path),
                 "description": f"Score a document with {scorer.manifest.name} {scorer.manifest.version}",
-                **({"security": [{"Bearer": []}]} if keys else {}),
+                **security,
                 "parameters": [
                     {"name": "serviceInputPayload", "in": "body", "schema": {"$ref": f"#/definitions/{taken}"}}
                 ],
@@ -218,7 +222,7 @@ def _swagger2(paths: dict[str, Scorer], scorers: tuple[Scorer, ...], *, keys: bo
                 },
             }
         }
-    described["/swagger.json"] = {"get": _swagger2_read("GetSwaggerSpec", "This description")}
+    described["/swagger.json"] = {"get": {**_swagger2_read("GetSwaggerSpec", "This description"), **security}}
     bearer = {"type": "apiKey", "name": "Authorization", "in": "header", "description": "Bearer and a key"}
     return {
         "swagger": "2.0",
@@ -244,6 +248,8 @@ def _swagger2_definitions(scorer: Scorer) -> tuple[Json, Json]:
             {"type": "array", "items": schemas.record(signature)},
             {"type": "array", "items": {"type": "object"}},
         )
+    if taken is None:
+        return _as_swagger2(found[0]), _as_swagger2(found[1])
     return {**_as_swagger2(found[0]), "example": taken}, {**_as_swagger2(found[1]), "example": given}
 
 
@@ -253,7 +259,10 @@ def _as_swagger2(schema: Any) -> Any:
         return [_as_swagger2(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    return {"x-nullable" if name == "nullable" else name: _as_swagger2(each) for name, each in schema.items()}
+    return {
+        "x-nullable" if name == "nullable" and each is True else name: _as_swagger2(each)
+        for name, each in schema.items()
+    }
 
 
 def _swagger2_read(operation: str, text: str) -> Json:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     Schema = dict[str, Any]
 
 EXAMPLE_ROWS: Final = 2
+#: Values beyond which there is no example: a picture is not read, but would make descriptions of many megabytes.
+MOST_VALUES: Final = 4096
 _FORMATS: Final = {"FP32": "float", "FP64": "double", "INT32": "int32", "INT64": "int64"}
 _INFINITIES: Final = {"type": "string", "enum": ["Infinity", "-Infinity"]}
 
@@ -70,6 +72,11 @@ def record(signature: Signature) -> Schema:
     }
 
 
+def is_flat(signature: Signature) -> bool:
+    """Return whether every value of a record is one element: with lists in it, one record alone means columns."""
+    return all(shape == () for _, shape in _columns(signature))
+
+
 def answer(signature: Signature) -> Schema:
     """Return the schema of what a row is answered with."""
     return {
@@ -106,14 +113,16 @@ def tensor(spec: TensorSpec, *, output: bool = False) -> Schema:
             "parameters": {"type": "object"},
             "data": {"type": "array", "items": value(spec, output=output)},
         },
-        "required": ["name", "shape", "datatype", *(["data"] if output else [])],
+        "required": ["name", "shape", "datatype", "data"],
     }
 
 
 def example(scorer: Scorer) -> tuple[Any, Any]:
-    """Return a document that the model takes, from its golden samples, and what it answers."""
+    """Return a document that the model takes, from its golden samples, and what it answers; None if it is large."""
     signature = scorer.signature
     inputs, expected = _sample(scorer)
+    if _are_large(inputs, expected):
+        return None, None
     if not signature.has_rows:
         document: Any = {name: _plain(array[np.newaxis])[0] for name, array in inputs.items()}
     else:
@@ -123,9 +132,11 @@ def example(scorer: Scorer) -> tuple[Any, Any]:
     return document, _without_nan(documents.read(model, msgspec.json.encode(document)).answer(expected))
 
 
-def tensors(scorer: Scorer) -> tuple[list[Any], list[Any]]:
-    """Return the inputs and the outputs of a golden sample as tensors of the Open Inference Protocol."""
+def tensors(scorer: Scorer) -> tuple[list[Any], list[Any]] | None:
+    """Return inputs and outputs of a golden sample as tensors of the Open Inference Protocol; None if it is large."""
     inputs, expected = _sample(scorer)
+    if _are_large(inputs, expected):
+        return None
     return (
         [_tensor(spec, inputs[spec.name]) for spec in scorer.signature.inputs],
         [_tensor(spec, expected[spec.name]) for spec in scorer.signature.outputs],
@@ -137,6 +148,10 @@ def _sample(scorer: Scorer) -> tuple[Mapping[str, NDArray[Any]], Mapping[str, ND
     if not scorer.signature.has_rows:
         return inputs, recorded
     return _first_rows(inputs), _first_rows(recorded)
+
+
+def _are_large(*sides: Mapping[str, NDArray[Any]]) -> bool:
+    return any(sum(array.size for array in side.values()) > MOST_VALUES for side in sides)
 
 
 def _first_rows(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -1,0 +1,107 @@
+"""The server speaks TLS, with the certificate that is in its file now."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import ssl
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+import servers
+import tiny_models
+
+from modelport.runtime.errors import InvalidSettingError
+from modelport.runtime.server.encryption import Encryption
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BODY = {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [1, 2, 3, 4]}]}
+
+
+def make(folder: Path, name: str, *, password: str = "") -> tuple[Path, Path]:
+    """Make a certificate for localhost that signs itself, and its key."""
+    certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-days", "2"]
+    command += ["-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    command += ["-keyout", str(key), "-out", str(certificate)]
+    command += ["-passout", f"pass:{password}"] if password else ["-noenc"]
+    subprocess.run(command, check=True, capture_output=True)
+    return certificate, key
+
+
+def ask(server: servers.Server, certificate: Path, version: ssl.TLSVersion | None = None) -> int:
+    """Return the status of a request to a server that must have the certificate."""
+    context = ssl.create_default_context(cafile=str(certificate))
+    if version is not None:
+        context.maximum_version = version
+    connection = http.client.HTTPSConnection(server.host, server.port, timeout=60, context=context)
+    try:
+        connection.request("POST", "/v2/models/linear/infer", json.dumps(BODY))
+        response = connection.getresponse()
+        response.read()
+        return response.status
+    finally:
+        connection.close()
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_models.linear(tmp_path_factory.mktemp("packages") / "linear")
+
+
+def test_requests_are_answered_over_tls_1_2_and_1_3_and_not_without(package: Path, tmp_path: Path) -> None:
+    certificate, key = make(tmp_path, "one")
+    with servers.serving(package, tls_cert=certificate, tls_key=key, workers=2) as server:
+        assert ask(server, certificate) == 200
+        assert ask(server, certificate, ssl.TLSVersion.TLSv1_2) == 200
+        with pytest.raises((http.client.HTTPException, OSError)):
+            server.ask("/v2/health/live")
+        assert server.stop() == 0
+
+
+def test_a_new_certificate_is_used_without_a_restart_and_a_broken_one_is_not(package: Path, tmp_path: Path) -> None:
+    certificate, key = make(tmp_path, "one")
+    other, other_key = make(tmp_path, "other")
+    old = tmp_path / "old.crt"
+    old.write_bytes(certificate.read_bytes())
+    with servers.serving(package, tls_cert=certificate, tls_key=key, log_format="text") as server:
+        context = ssl.create_default_context(cafile=str(old))
+        kept = http.client.HTTPSConnection(server.host, server.port, timeout=60, context=context)
+        kept.request("POST", "/v2/models/linear/infer", json.dumps(BODY)[:-1].encode(), {"content-length": "78"})
+        certificate.write_bytes(other.read_bytes())
+        server.wait_for(re.compile("expected a certificate and its key, got .*; what was used before stays"))
+        assert ask(server, old) == 200
+        key.write_bytes(other_key.read_bytes())
+        server.wait_for(re.compile(f"certificate `{certificate}`: read again"))
+        assert ask(server, other) == 200
+        with pytest.raises(ssl.SSLCertVerificationError):
+            ask(server, old)
+        kept.close()
+        assert server.stop() == 0
+
+
+def test_what_is_no_certificate_is_said(tmp_path: Path) -> None:
+    certificate, key = make(tmp_path, "one")
+    _, other = make(tmp_path, "other")
+    _, locked = make(tmp_path, "locked", password="secret")  # noqa: S106  of a key that is thrown away
+    cases = [
+        (tmp_path / "none", key, f"`{tmp_path / 'none'}`: expected a PEM file, got No such file or directory"),
+        (key, key, f"`{key}` and `{key}`: expected a certificate and its key, got "),
+        (
+            certificate,
+            other,
+            f"`{certificate}` and `{other}`: expected a certificate and its key, got KEY_VALUES_MISMATCH",
+        ),
+        (
+            certificate,
+            locked,
+            f"`{certificate}` and `{locked}`: expected a certificate and its key, got an encrypted key",
+        ),
+    ]
+    for first, second, message in cases:
+        with pytest.raises(InvalidSettingError, match=f"(?m)^{re.escape(message)}"):
+            Encryption(first, second).check()
