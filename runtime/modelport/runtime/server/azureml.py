@@ -7,6 +7,7 @@ The contract is that of azureml-inference-server-http 1.5 (`server/routes.py`), 
 from __future__ import annotations
 
 import json
+import re
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +32,8 @@ HEALTHY: Final = Response(200, (("content-type", "text/plain; charset=utf-8"),),
 _FAILED: Final = "x-ms-run-function-failed"
 _SERVER_FAULT: Final = 500
 _STATUSES: Final = range(200, 600)
+# RFC 9110, 5.1 and 5.5: a token as the name, and visible characters of Latin-1 as the value.
+_HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t\x20-\x7e\x80-\xff]*")
 
 
 def chosen(plane: DataPlane, route: Route, head: Head) -> tuple[str | None, str | None]:
@@ -83,6 +86,8 @@ def _passed_on(value: Any) -> Response:
         raise ScriptError(f"script: expected `run()` to return a whole response, got {_reason(error)}") from error
     if status not in _STATUSES:
         raise ScriptError(f"script: expected `run()` to return a response of status 200 to 599, got {status}")
+    if odd := next((name for name, text in headers if not _HEADER.fullmatch(f"{name}: {text}")), None):
+        raise ScriptError(f"script: expected `run()` to return headers that HTTP can carry, got another `{odd!a}`")
     if status >= _SERVER_FAULT:
         headers = [pair for pair in headers if pair[0] != _FAILED] + [(_FAILED, "True")]
     left_out = ("content-length", "connection", "transfer-encoding")
