@@ -2,63 +2,65 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
-from typing import TYPE_CHECKING
-
+import answering
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from modelport.benchmarks import http_load
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-class Echo(http.server.BaseHTTPRequestHandler):
-    """Answers a POST with its own body, and 400 to an empty one."""
-
-    protocol_version = "HTTP/1.1"
-    bodies: list[bytes]
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        type(self).bodies.append(body)
-        self.send_response(200 if body else 400)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def echo() -> Iterator[http.server.ThreadingHTTPServer]:
-    Echo.bodies = []
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Echo)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
 
 @pytest.mark.parametrize(("connections", "requests"), [(1, 1), (1, 20), (4, 50), (8, 8)])
-def test_every_request_is_sent_once_and_measured(
-    echo: http.server.ThreadingHTTPServer, connections: int, requests: int
-) -> None:
+@pytest.mark.parametrize("closes", [False, True], ids=["connections stay open", "each answer ends its connection"])
+def test_every_request_is_sent_once_and_measured(connections: int, requests: int, closes: bool) -> None:
     body = b"x" * 100_000  # longer than one read of the socket
     request = http_load.request_bytes("/", body)
-    done = http_load.load("127.0.0.1", echo.server_port, request, connections=connections, requests=requests)
-    assert Echo.bodies == [body] * requests
+    with answering.answering(closes=closes) as server:
+        done = http_load.load("127.0.0.1", server.server_port, request, connections=connections, requests=requests)
+        assert server.bodies == [body] * requests
+        assert server.connections == (requests if closes else connections)
     assert len(done.latencies) == requests
     assert all(0 < latency <= done.seconds for latency in done.latencies)
     assert done.per_second == requests / done.seconds
 
 
-def test_an_answer_that_is_no_success_is_an_error(echo: http.server.ThreadingHTTPServer) -> None:
-    request = http_load.request_bytes("/", b"")
-    with pytest.raises(ConnectionError, match=r"(?m)^expected status 200, got b'HTTP/1\.1 400 "):
-        http_load.load("127.0.0.1", echo.server_port, request, connections=1, requests=1)
+def test_an_answer_that_is_no_success_is_an_error() -> None:
+    request = http_load.request_bytes("/400", b"")
+    with (
+        answering.answering() as server,
+        pytest.raises(ConnectionError, match=r"(?m)^expected status 200, got b'HTTP/1\.1 400 "),
+    ):
+        http_load.load("127.0.0.1", server.server_port, request, connections=1, requests=1)
+
+
+def test_a_connection_that_ends_without_an_answer_is_an_error() -> None:
+    request = http_load.request_bytes("/hang-up", b"")
+    with answering.answering() as server:
+        with pytest.raises(ConnectionError, match=r"^expected an answer, got the end of the connection$"):
+            http_load.load("127.0.0.1", server.server_port, request, connections=1, requests=1)
+        with pytest.raises(ConnectionError, match=r"^expected an answer, got b''$"):
+            http_load.ask("127.0.0.1", server.server_port, request)
+
+
+def test_a_single_question_gets_the_whole_answer() -> None:
+    body = b"y" * 200_000
+    with answering.answering() as server:
+        reply = http_load.ask("127.0.0.1", server.server_port, http_load.request_bytes("/429", body))
+    assert reply == http_load.Reply(429, closes=False, body=body)
+
+
+@given(st.binary(max_size=50), st.integers(0, 200), st.booleans())
+def test_an_answer_is_one_once_it_is_whole(body: bytes, cut: int, closes: bool) -> None:
+    head = (
+        f"HTTP/1.1 503 Busy\r\nConnection: {'close' if closes else 'keep-alive'}\r\nCONTENT-LENGTH: {len(body)}\r\n\r\n"
+    )
+    data = head.encode() + body
+    expected = http_load.Reply(503, closes, body) if cut >= len(data) else None
+    assert http_load.read_reply(data[:cut]) == expected
+
+
+def test_headers_of_the_caller_go_over_the_wire() -> None:
+    assert http_load.request_bytes("/p", b"{}", {"authorization": "Bearer k"}) == (
+        b"POST /p HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: 2\r\n"
+        b"authorization: Bearer k\r\n\r\n{}"
+    )

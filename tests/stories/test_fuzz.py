@@ -10,19 +10,21 @@ import gzip
 import json
 import os
 import random
-import re
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import judging
 import numpy as np
 import odd_requests
 import pytest
+import scripted
 import servers
-from odd_requests import LENGTH, MODELS, Odd
+import tiny_models
+from broken_requests import broken
+from odd_requests import MODELS, Odd
 from pipelines import BrokenAnswerError, Pipeline
 
 from modelport.runtime import load
@@ -41,9 +43,6 @@ _THREADS = 16
 _BATCH = 12
 _GOOD = 0.02
 _MOST_FINDINGS = 20
-#: What a client can be told of its own fault, or of nothing wrong.
-_ANSWERS = frozenset((200, 204, 400, 401, 404, 405, 411, 413, 415, 431))
-_LEAKS = re.compile(rb"Traceback|File \"|\.py\b|/tmp/|/work/|/site-packages|onnxruntime|0x[0-9a-f]{8}")
 _DATATYPES = {"f": "FP32", "d": "FP64", "l": "INT64", "O": "BYTES"}
 _GROWTH = 48 << 20
 END = odd_requests.request("GET", "/v2/health/live", connection="close")
@@ -85,7 +84,7 @@ class Campaign:
                 return
             rng = random.Random(f"{self._seed}/{number}")  # noqa: S311  nothing secret
             odd = [self._next(rng) for _ in range(rng.randrange(2 * _BATCH + 1))]
-            outcomes, findings = Batch(self._server, number, odd, odd_requests.broken(rng), rng).run()
+            outcomes, findings = Batch(self._server, number, odd, broken(rng), rng).run()
             with self._lock:
                 self.outcomes += outcomes
                 self.findings += findings
@@ -130,7 +129,7 @@ class Batch:
                 self._found(each.kind, "no answer", each.data)
                 return odd[at:]
             self._outcomes[each.kind, answer.status] += 1
-            if (what := complaint(each, answer)) is not None:
+            if (what := judging.complaint(each, answer)) is not None:
                 self._found(each.kind, f"{what}: {answer}", each.data)
             if answer.headers.get("connection") == "close":
                 return odd[at:]
@@ -144,101 +143,13 @@ class Batch:
         try:
             for answer in pipeline.rest():
                 self._outcomes["broken", answer.status] += 1
-                if (what := complaint_of_broken(answer)) is not None:
+                if (what := judging.complaint_of_broken(answer)) is not None:
                     self._found("broken", f"{what}: {answer}", data)
         except (BrokenAnswerError, OSError) as error:
             self._found("broken", repr(error), data)
 
     def _found(self, kind: str, what: str, data: bytes) -> None:
         self._findings.append(Finding(self._number, kind, what, data))
-
-
-def complaint(odd: Odd, answer: Answer) -> str | None:
-    """Return what is wrong with the answer to a framed request, None if nothing is."""
-    if odd.content is not None:
-        return None if (answer.status, answer.content) == (200, odd.content) else "expected the answer from before"
-    late = answer.status == 504 and b"timeout" in odd.data  # it asked for that
-    if answer.status not in _ANSWERS and not late:
-        return "expected another status"
-    if answer.headers.get("connection") == "close" and answer.status == 200 and not odd.closes:
-        return "expected the connection to stay open"
-    if odd.to_head:
-        return None
-    if answer.status == 200 and odd.kind in ("tensors", "document") and not _is_fine(odd, answer):
-        return "expected it to be refused"
-    return _complaint_of_content(answer, odd.errors)
-
-
-def complaint_of_broken(answer: Answer) -> str | None:
-    """Return what is wrong with an answer to what may be no request, None if nothing is."""
-    if not answer.content and answer.status in (400, 414, 431):
-        return None
-    if answer.status not in (_ANSWERS | {408}):
-        return "expected another status"
-    return _complaint_of_content(answer, None)
-
-
-def _is_fine(odd: Odd, answer: Answer) -> bool:
-    """Return whether the body of a request is JSON as it may be, its tensors of as many values as they say."""
-    if b'"refused"' in answer.content:  # by a script
-        return True
-    try:
-        value = json.loads(
-            odd.data.partition(b"\r\n\r\n")[2],
-            parse_constant=_refuse,
-            object_pairs_hook=_each_once,
-            parse_int=lambda digits: int(digits[:40]),
-        )
-    except ValueError:
-        return False
-    tensors = value["inputs"] if odd.kind == "tensors" else ()
-    return all(prod(tensor["shape"]) == np.array(tensor["data"], object).size for tensor in tensors)
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError("a key stands twice")
-    return dict(pairs)
-
-
-def _complaint_of_content(answer: Answer, errors: str | None) -> str | None:
-    if answer.status in (200, 204) and errors is None:
-        return None
-    if answer.status != 200 and _LEAKS.search(answer.content):
-        return "expected nothing of the server's inside"
-    kind = "application/octet-stream" if LENGTH in answer.headers else "application/json"
-    if answer.headers.get("content-type") != kind:
-        return f"expected {kind}"
-    size = int(answer.headers.get(LENGTH, len(answer.content)))
-    try:
-        value = json.loads(answer.content[:size], parse_constant=_refuse)
-    except ValueError:
-        return "expected JSON"
-    if answer.status != 200:
-        fields = ("error", "message") if errors is None else (errors,)
-        told = isinstance(value, dict) and len(value) == 1 and isinstance(value.get(next(iter(value))), str)
-        return None if told and next(iter(value)) in fields else f"expected it to be told as {' or '.join(fields)}"
-    return _complaint_of_tensors(value, answer.content[size:]) if errors == "error" else None
-
-
-def _complaint_of_tensors(value: Any, data: bytes) -> str | None:
-    """Return what is wrong with a good answer of V2, None if nothing is."""
-    if (
-        not {"model_name", "model_version", "outputs"}
-        <= value.keys()
-        <= {"model_name", "model_version", "outputs", "id"}
-    ):
-        return "expected the keys of an answer"
-    size = 0
-    for tensor in value["outputs"]:
-        if "data" in tensor and len(tensor["data"]) != prod(tensor["shape"]):
-            return "expected as many values as the shape says"
-        size += tensor.get("parameters", {}).get("binary_data_size", 0)
-    return None if size == len(data) else "expected as many bytes as the sizes say"
-
-
-def _refuse(literal: str) -> float:
-    raise ValueError(literal)
 
 
 def good_requests(server: Server, packages: list[Path]) -> list[Odd]:
@@ -320,11 +231,11 @@ def _told(findings: list[Finding], folder: Path) -> str:
     return "\n".join(lines)
 
 
-def _fuzz(folder: Path, *, requests: int) -> None:
+def _fuzz(folder: Path, *, requests: int, access_log: bool = False) -> None:
     """Send so many odd requests to a server of one worker; asserts that each is answered as it should be."""
     packages = odd_requests.packages(folder)
     limits = {"header_timeout": 5, "body_timeout": 5, "max_body_bytes": 1 << 20, "max_queue_wait": 60}
-    access = {"keys": odd_requests.KEY, "cors_origins": odd_requests.ORIGIN}
+    access = {"keys": odd_requests.KEY, "cors_origins": odd_requests.ORIGIN, "access_log": access_log}
     with servers.serving(",".join(map(str, packages)), **limits, **access) as server:
         good = good_requests(server, packages)
         workers, said = server.workers(), len(server.lines)
@@ -334,19 +245,43 @@ def _fuzz(folder: Path, *, requests: int) -> None:
         before = _memory(workers[0])
         campaign.run(range(batches // 10, batches))
         grown = _memory(workers[0]) - before
-        print(f"FUZZ_SEED={_SEED}: {campaign.sent} requests, grown by {grown >> 20} MiB, {dict(campaign.outcomes)}")  # noqa: T201
+        print(f"FUZZ_SEED={_SEED}: {campaign.sent} requests, grown by {grown >> 20} MiB, {campaign.outcomes}")  # noqa: T201
         assert not campaign.findings, _told(campaign.findings, folder)
-        assert server.lines[said:] == []
-        assert server.workers() == workers
         assert all(_ask(server, each.data).content == each.content for each in good)
+        assert server.workers() == workers
+        assert {_said(line) for line in server.lines[said:]} <= ({"modelport.access"} if access_log else set())
         assert grown < _GROWTH
+        assert server.stop() == 0
+        begun, answered = server.counts()
+        assert begun == answered > requests * 0.9
+
+
+def _said(line: str) -> str:
+    """Return who has written a line of the log."""
+    return str(json.loads(line)["logger"])
 
 
 def test_a_few_thousand_odd_requests_are_each_answered_as_they_should(tmp_path: Path) -> None:
-    _fuzz(tmp_path, requests=3_000)
+    _fuzz(tmp_path, requests=3_000, access_log=True)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_hundreds_of_thousands_of_odd_requests_are_each_answered_as_they_should(tmp_path: Path) -> None:
-    _fuzz(tmp_path, requests=int(os.environ.get("FUZZ_N", "300000")))
+    _fuzz(tmp_path, requests=300_000)
+
+
+def test_a_server_that_fails_is_found_out(tmp_path: Path) -> None:
+    package = scripted.put(tiny_models.linear(tmp_path / "linear"), "def init(): ...\ndef run(data): return 1 / 0\n")
+    good = Odd("good", odd_requests.request("POST", "/score", b"[]"), content=b"[]")
+    with servers.serving(package) as server:
+        campaign = Campaign(server, [good], _SEED)
+        campaign.run(range(20))
+    assert {(finding.kind, finding.what[:27]) for finding in campaign.findings} <= {
+        ("document", "expected another status: An"),
+        ("good", "expected the answer from be"),
+        ("head", "expected another status: An"),
+    }
+    told = _told(campaign.findings, tmp_path)
+    assert told.startswith(f"FUZZ_SEED={_SEED}\nbatch ")
+    assert (tmp_path / "1.http").read_bytes() == campaign.findings[0].data

@@ -161,6 +161,7 @@ def test_a_client_that_hardly_takes_its_answer_is_cut_off_at_answer_timeout(hast
             if taken and _readable(connection):
                 connection.recv(taken)
             time.sleep(TIMEOUT / 10)
+        assert time.monotonic() - begun > TIMEOUT * 0.9
         with pytest.raises(ConnectionResetError):
             until_closed(connection)
     hasty.wait_for(re.compile("1 clients? cut off that took their answers too slowly"), after=said)
@@ -222,8 +223,8 @@ def test_connections_for_which_there_are_not_enough_files_wait_until_others_are_
     with serving_limited(package, 200, 300, max_connections=1000, **LIMITS) as server:
         server.wait_for(
             re.compile(
-                r"`max_connections`: expected at most 44, for which the limit of open files of 300 \(ulimit -Hn\) is "
-                r"enough, got 1000; a worker holds no more than these 44"
+                r"`max_connections`: expected at most 44 with a limit of 300 open files \(ulimit -Hn\), got 1000; "
+                r"a worker holds 44\b"
             )
         )
         warm_up(server)

@@ -154,7 +154,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             gt=0,
             le=3600,
             title="a number above 0 up to 3600",
-            description="seconds in which the head of a request must have come; its connection is closed then",
+            description="seconds in which the head of a request must have come, also that of the next one on a "
+            "connection that is kept; the connection is closed then",
         ),
     ] = 15.0
     body_timeout: Annotated[

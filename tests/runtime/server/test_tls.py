@@ -5,8 +5,11 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import resource
+import socket
 import ssl
 import subprocess
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -82,6 +85,18 @@ def test_a_new_certificate_is_used_without_a_restart_and_a_broken_one_is_not(pac
             ask(server, old)
         kept.close()
         assert server.stop() == 0
+
+
+def test_a_worker_to_which_silent_clients_leave_no_file_is_replaced(package: Path, tmp_path: Path) -> None:
+    certificate, key = make(tmp_path, "one")
+    with servers.serving(package, tls_cert=certificate, tls_key=key) as server, ExitStack() as silent:
+        assert ask(server, certificate) == 200
+        resource.prlimit(server.workers()[0], resource.RLIMIT_NOFILE, (64, 64))
+        for _ in range(64):
+            silent.enter_context(socket.create_connection((server.host, server.port)))
+        server.wait_for(re.compile("open files: expected some to be left of 64, got none"))
+        server.wait_for(re.compile("worker 1: expected to serve, got exit status 4; starting it again"))
+        assert ask(server, certificate) == 200
 
 
 def test_what_is_no_certificate_is_said(tmp_path: Path) -> None:

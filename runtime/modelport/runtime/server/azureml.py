@@ -86,7 +86,8 @@ def _passed_on(value: Any) -> Response:
         raise ScriptError(f"script: expected `run()` to return a whole response, got {_reason(error)}") from error
     if status not in _STATUSES:
         raise ScriptError(f"script: expected `run()` to return a response of status 200 to 599, got {status}")
-    if odd := next((name for name, text in headers if not _HEADER.fullmatch(f"{name}: {text}")), None):
+    odd = next((name for name, text in headers if not _HEADER.fullmatch(f"{name}: {text}")), None)
+    if odd is not None:
         raise ScriptError(f"script: expected `run()` to return headers that HTTP can carry, got another `{odd!a}`")
     if status >= _SERVER_FAULT:
         headers = [pair for pair in headers if pair[0] != _FAILED] + [(_FAILED, "True")]

@@ -6,7 +6,6 @@ import contextlib
 import os
 import socket
 import struct
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -44,10 +43,14 @@ class Connection(NamedTuple):
 
 
 def found(port: int) -> Iterator[Connection]:
-    """Yield every connection to `port` of this process, to be looked at before the next one; nothing elsewhere."""
-    if sys.platform != "linux":
-        return
-    for entry in _DESCRIPTORS.iterdir():
+    """Yield every connection to `port` of this process, to be looked at before the next one.
+
+    Nothing where it cannot be known: on other systems, and while no file can be opened.
+    """
+    entries: list[Path] = []
+    with contextlib.suppress(OSError):
+        entries = list(_DESCRIPTORS.iterdir())
+    for entry in entries:
         try:
             if not str(entry.readlink()).startswith("socket:"):
                 continue

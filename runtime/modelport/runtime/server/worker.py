@@ -84,6 +84,7 @@ class Worker:
         self._server = self._start()
         watch_runs(self._plane, self._settings.scoring_timeout)
         watch_delivery(self._port, self._settings.answer_timeout)
+        descriptors.watch_files()
         self._rereading = self._reread()
         self._renewing = self._renew()
         while (order := await self._hear()) is not None and not isinstance(order, control.Drain):
