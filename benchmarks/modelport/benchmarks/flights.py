@@ -7,6 +7,7 @@ are in no register.
 
 from __future__ import annotations
 
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -17,6 +18,10 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from modelport.packager import convert
+from modelport.runtime import load
+from modelport.runtime.errors import ModelportError
 
 CATEGORIES: Final = ["carrier", "origin", "dest"]
 COUNTS: Final = ["month", "day", "hour", "distance"]
@@ -53,6 +58,17 @@ def train_model(flights: Flights) -> Pipeline:
         max_iter=100, categorical_features=None, early_stopping=False, random_state=0
     )
     return Pipeline([("columns", columns), ("trees", trees)]).fit(flights.train, flights.train_late)
+
+
+def package_of(flights: Flights, output: Path) -> Path:
+    """Return the main job's package; where it is not there or no longer opens, one that is made below `output`."""
+    package = Path("out/flights/package")
+    try:
+        load(package)
+    except ModelportError:
+        made = output / f"flights-{time.time_ns()}"
+        package = convert(train_model(flights), flights.train, output=made, name="flights").path
+    return package
 
 
 def _data() -> Path:

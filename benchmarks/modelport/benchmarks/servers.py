@@ -35,16 +35,17 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def serving(package: Path, log: Path) -> Iterator[Server]:
+def serving(package: Path | str, log: Path, **settings: object) -> Iterator[Server]:
     """Serve `package` on a free port of the loopback address while the block runs; what the server says goes to `log`.
 
-    Raises `RuntimeError` with the server's own words if it does not become ready.
+    `settings` are further ones by name. Raises `RuntimeError` with the server's own words if it does not become ready.
     """
-    settings = {"MODELPORT_PACKAGE": str(package), "MODELPORT_HOST": "127.0.0.1", "MODELPORT_PORT": "0"}
+    given = {"package": package, "host": "127.0.0.1", "port": 0, **settings}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MODELPORT_")}
     with log.open("wb") as sink:
         process = subprocess.Popen(
             [sys.executable, "-m", "modelport.runtime.server"],
-            env={**os.environ, **settings},
+            env={**inherited, **{f"MODELPORT_{name.upper()}": str(value) for name, value in given.items()}},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=sink,
