@@ -55,7 +55,12 @@ def test_the_memory_of_a_child_is_in_that_of_the_tree() -> None:
 
 
 def test_the_time_of_a_tree_is_what_it_has_spent_on_processors() -> None:
-    spin = "import os, sys\nwhile sum(os.times()[:2]) < 0.2: pass\nprint(sum(os.times()[:2]), flush=True); sys.stdin.read()"
+    spin = """
+import os, sys
+while sum(os.times()[:2]) < 0.2: pass
+print(sum(os.times()[:2]), flush=True)
+sys.stdin.read()
+"""
     command = [sys.executable, "-c", spin]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from modelport.runtime.dataplane import BUDGET
 from modelport.runtime.errors import DeadlineExceededError
 
 from . import accesslog
@@ -82,6 +83,7 @@ class App:
         self._settings = settings
         self._metrics = metrics
         self._admission = Admission(settings.max_pending, settings.max_queue_wait)
+        self._turns = asyncio.Lock()
         self._thread = _one_thread()
         self._tracing = _tracing() if settings.tracing else None
 
@@ -126,13 +128,14 @@ class App:
     async def _answer(self, visit: Visit, body: Body, exchange: Exchange, turn: Turn) -> Response:
         try:
             content = await self._content(visit, body)
-            with self._admission.admit(self._pace.expected(len(content), visit.model)):
+            with self._admission.admit(self._pace.expected(len(content), visit.model)) as before:
                 turn.wait()
                 if visit.runs_script or not self._pace.is_quick(len(content), visit.model):
-                    return await self._in_thread(visit, content, exchange, turn)
-                if self._traffic.open > 1:
-                    await asyncio.sleep(0)  # those who have come meanwhile take their places behind this one
-                return self._score(visit, content, turn)
+                    response = await self._in_thread(visit, content, exchange, turn)
+                else:
+                    response = await self._in_turn(visit, content, turn, before)
+                self._admission.learn(before, turn.waited or 0.0)
+                return response
         except Exception as error:  # noqa: BLE001  the visit knows what each becomes
             return visit.refuse(error)
 
@@ -145,6 +148,19 @@ class App:
                 return await body.read(self._settings.max_body_bytes)
         except TimeoutError as error:
             raise SlowRequestError(f"body: expected it within {seconds:g} s, got only a part of it") from error
+
+    async def _in_turn(self, visit: Visit, content: bytes, turn: Turn, before: float) -> Response:
+        """Score where the request has arrived, once those before it are; others take their places meanwhile.
+
+        Behind more than a moment's work one is scored at a time, and who comes is admitted or sent away in between.
+        """
+        if before > BUDGET:
+            async with self._turns:
+                await asyncio.sleep(0)
+                return self._score(visit, content, turn)
+        if self._traffic.open > 1:
+            await asyncio.sleep(0)
+        return self._score(visit, content, turn)
 
     async def _in_thread(self, visit: Visit, content: bytes, exchange: Exchange, turn: Turn) -> Response:
         """Score where the event loop does not wait; give up when the client is gone, or the time is."""

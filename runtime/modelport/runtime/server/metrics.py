@@ -73,7 +73,7 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="livesum",
         )
-        self._children: dict[tuple[Served, str], Any] = {}
+        self._children: dict[tuple[Served | str, ...], Any] = {}
 
     def succeed(self, served: Served, *, rows: int, infer_ns: int, score_ns: int) -> None:
         """Count an answered request."""
@@ -84,7 +84,7 @@ class Metrics:
 
     def fail(self, served: Served, error: Exception) -> None:
         """Count a request that ended with `error`."""
-        self._failures.labels(*served, type(error).__name__).inc()
+        self._of(self._failures, served, type(error).__name__).inc()
 
     def began(self, served: Served) -> None:
         """Count a request in that is to be scored."""
@@ -111,10 +111,10 @@ class Metrics:
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"modelport_{name}", text, (*_LABELS, *labels), registry=self._registry)
 
-    def _of(self, metric: Any, served: Served) -> Any:
-        key = (served, metric._name)  # noqa: SLF001  the lookup by labels costs ten times as much
+    def _of(self, metric: Any, served: Served, *more: str) -> Any:
+        key = (served, metric._name, *more)  # noqa: SLF001  the lookup by labels costs ten times as much
         if (child := self._children.get(key)) is None:
-            child = self._children[key] = metric.labels(*served)
+            child = self._children[key] = metric.labels(*served, *more)
         return child
 
     def _source(self) -> CollectorRegistry:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import uuid
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from urllib.parse import parse_qs
 
@@ -101,7 +100,7 @@ def ids(headers: Headers) -> Ids:
     `x-request-id` is taken over or made; `x-ms-client-request-id` comes back; `x-ms-request-id` is either of the two.
     Raises `HeaderTooLargeError` for one above 100 characters, `InvalidInputError` for one that is no plain text.
     """
-    request = _id(headers, "x-request-id") or uuid.uuid4().hex
+    request = _id(headers, "x-request-id") or os.urandom(16).hex()
     client = _id(headers, "x-ms-client-request-id")
     legacy = _id(headers, "x-ms-request-id")
     said = [("x-request-id", request), ("x-ms-request-id", legacy or client or request)]
@@ -114,7 +113,7 @@ def ids(headers: Headers) -> Ids:
 
 def fresh_ids() -> Ids:
     """Return the ids of a request that gave none that can be used."""
-    request = uuid.uuid4().hex
+    request = os.urandom(16).hex()
     return Ids(request, (("x-request-id", request), ("x-ms-request-id", request)), None)
 
 

@@ -94,16 +94,19 @@ class Visit:
 
     def __init__(self, site: Site, head: Head) -> None:
         self.head = head
-        self.ids: Ids = request.fresh_ids()
         self.route: Route | None = None
         self._site = site
         self._error: Exception | None = None
         self._known: tuple[str, str, str] | None = None
         self._ready = site.preflight(head)
+        try:
+            self.ids: Ids = request.ids(head.headers)
+        except ModelportError as error:
+            self.ids, self._error = request.fresh_ids(), error
+            return
         if self._ready is not None:
             return
         try:
-            self.ids = request.ids(head.headers)
             self.route = site.find(head)
         except ModelportError as error:
             self._error = error
