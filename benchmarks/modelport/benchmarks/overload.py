@@ -39,8 +39,8 @@ _REQUESTS: Final = 2_000
 #: Enough that one always waits while another is scored, and too few to be refused.
 _CLOSED: Final = 3
 _CONNECTIONS: Final = 512
-_WIDTH: Final = 512
-_LAYERS: Final = 128
+_WIDTH: Final = 256
+_LAYERS: Final = 640
 
 
 class Figures(NamedTuple):

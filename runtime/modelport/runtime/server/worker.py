@@ -36,7 +36,7 @@ from .delivery import watch_delivery
 from .embedding import site_of
 from .encryption import LOOK, Encryption
 from .loading import load_models
-from .metrics import Metrics
+from .metrics import Metrics, count_as
 from .rereading import reread
 from .traffic import Traffic
 
@@ -282,6 +282,7 @@ def main(arguments: list[str]) -> int:
     logs.configure(job.settings.log_format, job.settings.log_level)
     if job.files:
         _use_for_temporary_files(Path(job.files) / str(os.getpid()))
+    count_as(os.getpid())
     try:
         models = load_models(job.settings, job.digests, job.share)
         worker = Worker(job, models, door, end)
