@@ -123,6 +123,42 @@ def test_in_whatever_order_requests_end_nothing_of_them_is_left(requests: list[t
     assert admission._backlog == 0.0
 
 
+def test_where_waits_are_longer_than_estimated_fewer_may_wait_until_nobody_does() -> None:
+    admission = Admission(100, 1.0)
+    with admission.admit(0.6):
+        for _ in range(100):
+            admission.learn(0.5, 1.0)
+        message = r"^server: expected to begin within 1 s, got 1\.2 s of work before it$"
+        with pytest.raises(OverloadedError, match=message) as refused:
+            admission.admit(0.1)
+        assert refused.value.retry_after == 1
+    with admission.admit(0.6), admission.admit(0.1):
+        pass
+
+
+@given(st.lists(st.tuples(SECONDS, SECONDS), max_size=50), st.floats(0.01, 10))
+def test_whatever_the_waits_were_an_estimate_is_never_shortened_nor_stretched_without_end(
+    waits: list[tuple[float, float]], limit: float
+) -> None:
+    admission = Admission(100, limit)
+    for before, waited in waits:
+        admission.learn(before, waited)
+    assert 1.0 <= admission._stretch <= 10.0
+
+
+def test_a_long_stretch_is_unlearnt_from_those_who_are_still_admitted() -> None:
+    admission = Admission(100, 1.0)
+    with admission.admit(0.1):
+        for _ in range(100):
+            admission.learn(0.1, 100.0)
+        with pytest.raises(OverloadedError), admission.admit(0.01), admission.admit(0.1):
+            pass
+        for _ in range(100):
+            admission.learn(0.1, 0.1)
+        with admission.admit(0.8), admission.admit(0.1):
+            pass
+
+
 class Held:
     """An application that has begun to score one request and goes on when it is told to; all others wait behind it."""
 

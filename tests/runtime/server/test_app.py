@@ -87,3 +87,72 @@ def test_what_nobody_thought_of_is_answered_with_an_id(setup: Setup, monkeypatch
     assert failed.status == 500
     assert "secret" not in failed.answer["error"]
     assert setup.plane.observer.read().failed == {"RuntimeError": 1}
+
+
+QUICK = 0.004
+
+
+class Crowd(Request):
+    """A request of several that come at once: its body is there a moment after its head."""
+
+    async def __call__(self) -> bytes:
+        await asyncio.sleep(0)
+        return await super().__call__()
+
+
+def test_between_quick_requests_that_wait_others_are_heard(scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    setup = Setup(scorer, floor=QUICK)
+    happened: list[str] = []
+    others: list[asyncio.Task[None]] = []
+
+    async def ask_for_health() -> None:
+        happened.append(f"health {(await setup.answer(Request('GET', '/v2/health/live'))).status}")
+
+    def score() -> None:
+        happened.append("scored")
+        if not others:
+            others.append(asyncio.get_running_loop().create_task(ask_for_health()))
+
+    async def story() -> list[Request]:
+        return await asyncio.gather(*(setup.answer(Crowd("POST", INFER, BODY)) for _ in range(10)))
+
+    setup.watch(monkeypatch, score)
+    assert {request.status for request in asyncio.run(story())} == {200}
+    assert happened.count("scored") == 10
+    assert happened.index("health 200") < 5
+
+
+def test_quick_requests_that_wait_are_scored_in_the_order_in_which_they_came(
+    scorer: Scorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = Setup(scorer, floor=QUICK)
+    came = [str(number) for number in range(10)]
+    scored: list[str] = []
+    infer = setup.plane.infer
+    monkeypatch.setattr(setup.plane, "infer", lambda request: scored.append(request.id) or infer(request))
+    given = json.loads(BODY)
+
+    async def story() -> None:
+        requests = [Crowd("POST", INFER, json.dumps({**given, "id": name}).encode()) for name in came]
+        await asyncio.gather(*map(setup.answer, requests))
+
+    asyncio.run(story())
+    assert scored == came
+
+
+def test_a_quick_request_that_is_given_up_while_it_waits_leaves_the_others_their_turn(scorer: Scorer) -> None:
+    setup = Setup(scorer, floor=QUICK)
+
+    async def story() -> list[Request]:
+        tasks = [asyncio.create_task(setup.answer(Crowd("POST", INFER, BODY))) for _ in range(10)]
+        await asyncio.sleep(0)  # they have begun
+        await asyncio.sleep(0)  # they wait
+        assert setup.app._admission.waiting == len(tasks)
+        for task in tasks[4:7]:
+            task.cancel()
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(each) for each in done[4:7]] == [asyncio.CancelledError] * 3
+        return [each for each in done if isinstance(each, Request)]
+
+    assert [request.status for request in asyncio.run(story())] == [200] * 7
+    assert (setup.app._admission.waiting, setup.app._admission._backlog) == (0, 0.0)

@@ -17,6 +17,7 @@ import slow_models
 import tiny_models
 from adding import adding
 from gates import Gate
+from prometheus_client import values
 
 from modelport.runtime import load
 from modelport.runtime.dataplane import Served
@@ -30,7 +31,7 @@ from modelport.runtime.errors import (
     UnscorableInputError,
 )
 from modelport.runtime.server.errors import BodyTooLargeError, DisconnectedError, OverloadedError
-from modelport.runtime.server.metrics import Metrics
+from modelport.runtime.server.metrics import Metrics, count_as
 from modelport.runtime.server.shared import DIRECTORY, SharedDirectory
 
 if TYPE_CHECKING:
@@ -329,3 +330,10 @@ def test_a_request_that_never_ends_is_told_as_rejected(tmp_path: Path) -> None:
         found = exposition.scrape(server)
         assert found.by("reason", "nv_inference_request_failure") == {"REJECTED": 1}
         assert found.sum("modelport_pending_requests") == 0
+
+
+def test_a_process_that_counts_alone_is_not_told_who_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(DIRECTORY, raising=False)
+    before = values.ValueClass
+    count_as(os.getpid())
+    assert values.ValueClass is before
