@@ -52,15 +52,10 @@ def test_a_server_fails_by_what_it_does_not_hold(changes: dict[str, float], fail
     assert verdict([Round(100.0, [figures(1.0), figures(3.0, **changes)])]) == failed
 
 
-def test_a_server_that_holds_all_in_one_round_holds_it() -> None:
+def test_the_medians_of_the_rounds_count() -> None:
     good, bad = Round(100.0, [figures(3.0)]), Round(100.0, [figures(3.0, goodput=50.0, p99=1.0)])
-    assert verdict([bad, good, bad]) == []
-    assert len(verdict([bad, bad, bad])) == 2
-
-
-def test_a_server_that_never_holds_all_fails_by_its_best_round() -> None:
-    slow, late = Round(100.0, [figures(3.0, goodput=80.0)]), Round(100.0, [figures(3.0, p99=0.2)])
-    assert verdict([slow, late]) == ["p99 of what was accepted: expected at most 150 ms, got 200.0"]
+    assert verdict([bad, good, good]) == []
+    assert len(verdict([bad, good, bad])) == 2
 
 
 def test_what_is_lost_in_any_round_counts() -> None:

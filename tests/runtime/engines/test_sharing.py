@@ -121,10 +121,7 @@ def proportional_kilobytes(process: int) -> int:
 
 
 @pytest.mark.slow
-def test_four_workers_of_a_model_of_200_megabytes_take_little_more_than_half_more_memory_than_one(
-    tmp_path: Path,
-) -> None:
-    """A worker without weights takes 45 MB, one alone with them 250 MB, four together 380 MB."""
+def test_four_workers_of_a_model_of_200_megabytes_take_at_most_half_more_memory_than_one(tmp_path: Path) -> None:
     package = large_models.perceptron(tmp_path / "perceptron", 4096, 3)
     assert (package / "model.onnx").stat().st_size > 200e6
     memory = {}
@@ -132,4 +129,4 @@ def test_four_workers_of_a_model_of_200_megabytes_take_little_more_than_half_mor
         with servers.serving(package, workers=count) as server:
             ask_all(server)
             memory[count] = sum(map(proportional_kilobytes, server.workers()))
-    assert memory[4] <= 1.6 * memory[1], memory
+    assert memory[4] <= 1.5 * memory[1], memory

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from modelport.runtime.errors import InvalidPackageError, named
 
-from .archives import Archive
 from .files import Directory
 
 if TYPE_CHECKING:
@@ -60,6 +59,8 @@ def opened(path: Path) -> Iterator[Source]:
         if stat.S_ISDIR(mode):
             yield Directory(path, descriptor)
         elif stat.S_ISREG(mode):
+            from .archives import Archive  # noqa: PLC0415  what reads archives is not loaded for a directory
+
             with os.fdopen(descriptor, "rb", closefd=False) as file:
                 yield Archive(path, file)
         else:

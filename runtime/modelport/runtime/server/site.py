@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from modelport.runtime.errors import ModelportError, UnknownNameError
 
-from . import azureml, openapi, pages, request, routes
+from . import azureml, pages, request, routes
 from .responses import Response, failed, ok
 from .v2 import endpoints
 
@@ -78,6 +78,8 @@ class Site:
                 self.plane.require_ready()
                 return azureml.HEALTHY
             case "swagger":
+                from . import openapi  # noqa: PLC0415  few servers are ever asked for it
+
                 return azureml.mark(ok(openapi.describe(self.plane, route, head, keys=self._keys is not None)))
             case "docs" | "console":
                 return pages.page(route.endpoint)
