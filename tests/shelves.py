@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import threading
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import scripted
 from adding import adding
+from repeating import Repeating
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -112,38 +112,17 @@ def messages(server: Server, pattern: re.Pattern[str]) -> list[str]:
     return [match[0] for line in server.lines if (match := pattern.search(line))]
 
 
-class Clients:
-    """Clients that ask one thing until they are told to stop, and note every answer."""
+def clients(server: Server) -> Repeating[float | str]:
+    """Return clients that note what the server adds, or what kept them from hearing it."""
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._enough = threading.Event()
-        self.answers: list[float | str] = []
-        self._threads = [threading.Thread(target=self._run) for _ in range(4)]
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        for thread in self._threads:
-            thread.start()
+    def ask() -> float | str:
+        time.sleep(0.005)  # the machine is also for those who load
         try:
-            yield
-        finally:
-            self._enough.set()
-            for thread in self._threads:
-                thread.join()
+            return added(server)
+        except (AssertionError, OSError) as error:
+            return repr(error)
 
-    def wait_for_more(self, count: int = 20) -> None:
-        """Wait until there are so many answers more."""
-        target = len(self.answers) + count
-        until(lambda: len(self.answers) >= target)
-
-    def _run(self) -> None:
-        while not self._enough.is_set():
-            try:
-                self.answers.append(added(self._server))
-            except (AssertionError, OSError) as error:
-                self.answers.append(repr(error))
-            time.sleep(0.005)  # the machine is also for those who load
+    return Repeating(ask, 4)
 
 
 def waiting(flag: Path, *, unless: str = "False") -> str:

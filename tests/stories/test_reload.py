@@ -17,9 +17,9 @@ from shelves import (
     PLAIN,
     REFUSED,
     RELOADED,
-    Clients,
     Shelf,
     added,
+    clients,
     messages,
     reload,
     roll_back,
@@ -50,19 +50,19 @@ def test_a_package_that_has_not_changed_is_not_loaded_again(shelf: Shelf) -> Non
 def test_a_new_package_is_served_by_all_and_no_request_fails_meanwhile(shelf: Shelf) -> None:
     with servers.serving(shelf.link, workers=2) as server:
         processes = server.workers()
-        clients = Clients(server)
-        with clients.running():
+        asking = clients(server)
+        with asking.running():
             for name, number in (("two", 2), ("three", 3), ("one", 1)):
-                clients.wait_for_more()
+                asking.wait_for_more()
                 after = len(server.lines)
                 digest = shelf.show(name)
                 reload(server)
                 assert server.wait_for(RELOADED, after=after)[1] == f"adding 1 {digest}"
                 until(lambda: server.workers() == processes)
-                clients.wait_for_more()
+                asking.wait_for_more()
                 wait_for_each(server, 2, added, number)
                 wait_for_each(server, 2, served, digest)
-        assert set(clients.answers) == {1.0, 2.0, 3.0}
+        assert set(asking.answers) == {1.0, 2.0, 3.0}
         assert server.stop() == 0
         begun, answered = server.counts()
         assert begun == answered
@@ -113,14 +113,14 @@ def test_a_package_that_cannot_be_served_changes_nothing_and_a_good_one_is_taken
     shelf: Shelf, spoil: Callable[[Path], None]
 ) -> None:
     with servers.serving(shelf.link) as server:
-        clients = Clients(server)
-        with clients.running():
+        asking = clients(server)
+        with asking.running():
             spoil(shelf.home / "two")
             shelf.show("two")
             reload(server)
             assert re.fullmatch(BROKEN[spoil], json.loads(f'"{server.wait_for(REFUSED)[1]}"')), server.lines
-            clients.wait_for_more()
-        assert set(clients.answers) == {1.0}
+            asking.wait_for_more()
+        assert set(asking.answers) == {1.0}
         digest = shelf.show("three")
         reload(server)
         assert server.wait_for(RELOADED)[1] == f"adding 1 {digest}"

@@ -15,9 +15,9 @@ from shelves import (
     INFER,
     RELOADED,
     ROW,
-    Clients,
     Shelf,
     added,
+    clients,
     reload,
     roll_back,
     served,
@@ -38,8 +38,8 @@ def test_what_served_before_is_rolled_back_to_and_forward_again(shelf: Shelf) ->
         first, second = shelf.digest("one"), shelf.show("two")
         reload(server)
         server.wait_for(RELOADED)
-        clients = Clients(server)
-        with clients.running():
+        asking = clients(server)
+        with asking.running():
             wait_for_each(server, 2, added, 2)
             for digest, number in ((first, 1), (second, 2)) * 2:
                 after = len(server.lines)
@@ -47,7 +47,7 @@ def test_what_served_before_is_rolled_back_to_and_forward_again(shelf: Shelf) ->
                 server.wait_for(re.compile(f"rolled back: modelport serving {digest}"), after=after)
                 wait_for_each(server, 2, added, number)
                 wait_for_each(server, 2, served, digest)
-        assert set(clients.answers) == {1.0, 2.0}
+        assert set(asking.answers) == {1.0, 2.0}
         assert server.stop() == 0
 
 

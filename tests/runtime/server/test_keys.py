@@ -6,8 +6,6 @@ import hmac
 import json
 import re
 import socket
-import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
@@ -15,6 +13,7 @@ import servers
 import tiny_models
 from hypothesis import given
 from hypothesis import strategies as st
+from repeating import Repeating
 
 from modelport.runtime.errors import InvalidSettingError
 from modelport.runtime.server import routes
@@ -320,38 +319,12 @@ def test_a_server_does_not_start_with_keys_that_cannot_be(
         server.kill()
 
 
-class Clients:
-    """Clients that score with one key until they are told to stop."""
-
-    def __init__(self, server: Server, key: str) -> None:
-        self._server = server
-        self._headers = {"authorization": f"Bearer {key}"}
-        self._enough = threading.Event()
-        self.statuses: list[int] = []
-        self._threads = [threading.Thread(target=self._run) for _ in range(3)]
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        for thread in self._threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            self._enough.set()
-            for thread in self._threads:
-                thread.join()
-
-    def _run(self) -> None:
-        while not self._enough.is_set():
-            self.statuses.append(self._server.ask("/score", RECORDS, headers=self._headers).status)
-
-
 def test_keys_are_changed_under_load_and_who_has_the_one_that_stays_is_never_refused(package: Path, file: Path) -> None:
     def status(key: str) -> int:
         return server.ask("/v2", headers={"authorization": f"Bearer {key}"}).status
 
     with servers.serving(package, keys_file=file, workers=2) as server:
-        clients = Clients(server, OLD)
+        clients = Repeating(lambda: server.ask("/score", RECORDS, headers=BEARER).status, 3)
         with clients.running():
             for number in range(30):
                 before, fresh = "fresh-key" + "-" * number, "fresh-key" + "-" * (number + 1)
@@ -359,8 +332,8 @@ def test_keys_are_changed_under_load_and_who_has_the_one_that_stays_is_never_ref
                 assert [status(key) for key in (before, fresh, OLD)] == [401, 200, 200]
         swap(file, NEW)
         assert [status(key) for key in (OLD, NEW)] == [401, 200]
-        assert set(clients.statuses) == {200}
-        assert len(clients.statuses) > 30
+        assert set(clients.answers) == {200}
+        assert len(clients.answers) > 30
         assert not any(key in line for line in server.lines for key in (OLD, NEW, "fresh-key"))
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from modelport.benchmarks.conformance.asking import Ask
 
 _SECONDS: Final = 60
-# https://learn.microsoft.com/azure/machine-learning/v1/how-to-consume-web-service (Python)
-_VERSION_1: Final = """
+#: https://learn.microsoft.com/azure/machine-learning/v1/how-to-consume-web-service (Python)
+VERSION_1: Final = """
 import requests
 import json
 
@@ -40,8 +40,8 @@ headers['Authorization'] = f'Bearer {key}'
 resp = requests.post(scoring_uri, input_data, headers=headers)
 print(resp.text)
 """
-# What the studio shows under "Consume" of an endpoint (Python), without its comments.
-_STUDIO: Final = """
+#: What the studio shows under "Consume" of an endpoint (Python), without its comments.
+STUDIO: Final = """
 import urllib.request
 import json
 import os
@@ -79,20 +79,26 @@ except urllib.error.HTTPError as error:
 """
 
 
+def filled(snippet: str, *, address: str, key: str, data: Any, deployment: str = "blue") -> str:
+    """Return a snippet with its blanks filled in, as its reader is told to."""
+    blanks = {
+        "<your web service URI>": address,
+        "<your key or token>": key,
+        "blue": deployment,
+        "<your data>": repr(data),
+    }
+    for blank, value in blanks.items():
+        snippet = snippet.replace(blank, value)
+    return snippet
+
+
 def _as_it_stands(snippet: str, path: str, document: str, read: Callable[[str], Any]) -> Callable[[Ask, Cases], None]:
     """Return the operation that fills address, key and data into a snippet and runs it."""
 
     def operation(_ask: Ask, cases: Cases) -> None:
         asked = cases.documents[document]
-        filled = {
-            "<your web service URI>": f"{cases.url}{path}",
-            "<your key or token>": cases.keys[0],
-            "blue": asked.model,
-            "<your data>": repr(asked.body),
-        }
-        text = snippet
-        for blank, value in filled.items():
-            text = text.replace(blank, value)
+        address = f"{cases.url}{path}"
+        text = filled(snippet, address=address, key=cases.keys[0], data=asked.body, deployment=asked.model)
         done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)  # noqa: S603
         same("answer", json.loads(read(done.stdout)), asked.answer)
 
@@ -130,8 +136,8 @@ def _lower(headers: Any) -> dict[str, str]:
 
 
 _WHOLE: Final = {
-    "requests": _as_it_stands(_VERSION_1, "/models/iris/score", "rows", str),
-    "urllib": _as_it_stands(_STUDIO, "/score", "split", literal_eval),
+    "requests": _as_it_stands(VERSION_1, "/models/iris/score", "rows", str),
+    "urllib": _as_it_stands(STUDIO, "/score", "split", literal_eval),
 }
 
 

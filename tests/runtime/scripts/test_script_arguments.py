@@ -3,61 +3,26 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import scripted
-import tiny_models
 from hypothesis import given
 from hypothesis import strategies as st
+from scripted import ECHO, PLAIN, refused
 
 from modelport.runtime import load
-from modelport.runtime.errors import InvalidInputError, ModelportError, ScriptError
-from modelport.runtime.scripts import MODEL_DIR, Call, as_text
+from modelport.runtime.errors import InvalidInputError
+from modelport.runtime.scripts import Call, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-PLAIN = "def init(): pass\n"
-ECHO = f"{PLAIN}def run(data): return data"
 RAW = "azureml_inference_server_http.api.aml_request"
 LEGACY_RAW = "azureml.contrib.services.aml_request"
 SCHEMA = "inference_schema.schema_util"
-
-
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put back what entry scripts that were started leave in the environment."""
-    monkeypatch.setenv(MODEL_DIR, "")
-    monkeypatch.delenv(MODEL_DIR)
-
-
-@pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What scripts say to their `witness`."""
-    witness = ModuleType("witness")
-    said: list[Any] = []
-    vars(witness)["say"] = said.append
-    monkeypatch.setitem(sys.modules, "witness", witness)
-    return said
-
-
-@pytest.fixture
-def scripted_package(tmp_path: Path) -> Callable[..., Path]:
-    """Make a package of the linear model with the given script, each call another."""
-
-    def make(script: str | bytes, name: str = "score.py") -> Path:
-        return scripted.put(tiny_models.linear(tmp_path / f"package{len(list(tmp_path.iterdir()))}"), script, name)
-
-    return make
-
-
-def refused(message: str, error: type[ModelportError] = ScriptError) -> Any:
-    return pytest.raises(error, match=f"(?m)^{re.escape(message)}$")
 
 
 @pytest.mark.parametrize("parameters", ["data, request_headers", "request_headers, data", "data, *, request_headers"])

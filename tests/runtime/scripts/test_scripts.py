@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import pickle
-import re
 import shutil
 import sys
 import tempfile
@@ -19,48 +18,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import scripted
 import tiny_models
+from scripted import ECHO, PLAIN, refused
 
 from modelport.runtime import golden, load, package_scorer, scorer
-from modelport.runtime.errors import InvalidInputError, InvalidPackageError, ModelportError, ScriptError
+from modelport.runtime.errors import InvalidInputError, InvalidPackageError, ScriptError
 from modelport.runtime.package import open_package
 from modelport.runtime.scripts import MODEL_DIR, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-PLAIN = "def init(): pass\n"
-ECHO = f"{PLAIN}def run(data): return data"
-
-
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put back what entry scripts that were started leave in the environment."""
-    monkeypatch.setenv(MODEL_DIR, "")
-    monkeypatch.delenv(MODEL_DIR)
-
-
-@pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What scripts say to their `witness`."""
-    witness = ModuleType("witness")
-    said: list[Any] = []
-    vars(witness)["say"] = said.append
-    monkeypatch.setitem(sys.modules, "witness", witness)
-    return said
-
-
-@pytest.fixture
-def scripted_package(tmp_path: Path) -> Callable[..., Path]:
-    """Make a package of the linear model with the given script, each call another."""
-
-    def make(script: str | bytes, name: str = "score.py") -> Path:
-        return scripted.put(tiny_models.linear(tmp_path / f"package{len(list(tmp_path.iterdir()))}"), script, name)
-
-    return make
-
-
-def refused(message: str, error: type[ModelportError] = ScriptError) -> Any:
-    return pytest.raises(error, match=f"(?m)^{re.escape(message)}$")
 
 
 WITNESS = """
